@@ -1,0 +1,1 @@
+//! One file an operation: validated requests onto a Backend.

@@ -1,0 +1,1 @@
+//! Histories in, verdict out.

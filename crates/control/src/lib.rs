@@ -1,0 +1,1 @@
+//! Region and global group state machines and the planner.

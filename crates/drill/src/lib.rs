@@ -1,0 +1,1 @@
+//! Real clusters, faults, RPO and RTO measured from outside.

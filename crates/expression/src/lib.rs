@@ -1,0 +1,1 @@
+//! DynamoDB expressions: grammar, checks and evaluation.

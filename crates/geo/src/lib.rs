@@ -1,0 +1,1 @@
+//! The rule by which regions meet: merge, cursors, evacuation states.

@@ -1,0 +1,1 @@
+//! Attribute values, numbers, items, keys and their encodings.

@@ -1,0 +1,1 @@
+//! The real shell: partition pipelines, routing, background loops.

@@ -1,0 +1,1 @@
+//! Evaluates requests on one partition and applies resolved mutations.

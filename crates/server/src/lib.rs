@@ -1,0 +1,1 @@
+//! HTTP, admin, metrics, configuration, router.

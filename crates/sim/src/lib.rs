@@ -1,0 +1,1 @@
+//! A partition group on virtual time, with faults from one seed.

@@ -1,0 +1,1 @@
+//! Ordered bytes (Engine) and the segmented Raft log over Disk.

@@ -1,0 +1,1 @@
+//! Node-pair streams over tonic; owner of proto.

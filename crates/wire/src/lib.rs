@@ -1,0 +1,1 @@
+//! DynamoDB JSON, error bodies and request signatures.

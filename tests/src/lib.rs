@@ -1,0 +1,1 @@
+//! Support for the integration tests: starts the program and talks to it.
