@@ -1,0 +1,212 @@
+//! The key attributes of a table or an index, and the checks of key values.
+//!
+//! # Invariants
+//!
+//! - A [`Key`] that these functions return has exactly the attributes and kinds of the schema and
+//!   lengths within the limits.
+//!
+//! Tested here; the texts are DynamoDB's.
+
+use meridian_base::limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX};
+
+use crate::key::Key;
+use crate::value::{AttributeValue, Item};
+
+/// The type of a key attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyKind {
+    /// Text, in the order of its UTF-8 bytes.
+    S,
+    /// Number, in numeric order.
+    N,
+    /// Bytes, in unsigned order.
+    B,
+}
+
+impl KeyKind {
+    /// Names the kind as DynamoDB does.
+    pub fn name(self) -> &'static str {
+        match self {
+            KeyKind::S => "S",
+            KeyKind::N => "N",
+            KeyKind::B => "B",
+        }
+    }
+
+    /// Reads a scalar attribute type name: `S`, `N` or `B`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "S" => Some(KeyKind::S),
+            "N" => Some(KeyKind::N),
+            "B" => Some(KeyKind::B),
+            _ => None,
+        }
+    }
+
+    /// The kind of a value that can be a key value.
+    pub fn of(value: &AttributeValue) -> Option<Self> {
+        KeyKind::from_name(value.type_name())
+    }
+}
+
+/// Name and kind of one key attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyAttribute {
+    /// The attribute's name.
+    pub name: String,
+    /// The attribute's type.
+    pub kind: KeyKind,
+}
+
+impl KeyAttribute {
+    /// Makes a key attribute.
+    pub fn new(name: impl Into<String>, kind: KeyKind) -> Self {
+        KeyAttribute { name: name.into(), kind }
+    }
+}
+
+/// The key attributes of a table or index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySchema {
+    /// The partition key.
+    pub partition: KeyAttribute,
+    /// The sort key, if there is one.
+    pub sort: Option<KeyAttribute>,
+}
+
+/// Why the key attributes of a request are refused; each prints DynamoDB's message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// A put lacks a key attribute.
+    #[error("One or more parameter values were invalid: Missing the key {0} in the item")]
+    Missing(String),
+    /// A key attribute of a put has another type.
+    #[error(
+        "One or more parameter values were invalid: Type mismatch for key {name} expected: {expected} actual: {actual}"
+    )]
+    Mismatch {
+        /// The key attribute.
+        name: String,
+        /// The type that the schema wants.
+        expected: &'static str,
+        /// The type that came.
+        actual: &'static str,
+    },
+    /// The `Key` of a request does not hold exactly the key attributes.
+    #[error("The provided key element does not match the schema")]
+    NotTheSchema,
+    /// A key attribute is an empty text.
+    #[error(
+        "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: {0}"
+    )]
+    EmptyString(String),
+    /// A key attribute is an empty byte string.
+    #[error(
+        "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty binary value. Key: {0}"
+    )]
+    EmptyBinary(String),
+    /// The partition key value is too long.
+    #[error(
+        "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of2048 bytes"
+    )]
+    PartitionTooLong,
+    /// The sort key value is too long.
+    #[error(
+        "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
+    )]
+    SortTooLong,
+}
+
+impl KeySchema {
+    /// Makes a schema of a partition key alone.
+    pub fn simple(name: impl Into<String>, kind: KeyKind) -> Self {
+        KeySchema { partition: KeyAttribute::new(name, kind), sort: None }
+    }
+
+    /// Makes a schema of partition and sort key.
+    pub fn composite(partition: KeyAttribute, sort: KeyAttribute) -> Self {
+        KeySchema { partition, sort: Some(sort) }
+    }
+
+    /// The key attributes, partition key first.
+    pub fn attributes(&self) -> impl Iterator<Item = &KeyAttribute> {
+        std::iter::once(&self.partition).chain(&self.sort)
+    }
+
+    /// Tells whether `name` is a key attribute.
+    pub fn contains(&self, name: &str) -> bool {
+        self.attributes().any(|attribute| attribute.name == name)
+    }
+
+    /// Takes the key out of a whole item, as PutItem does.
+    pub fn key_of_item(&self, item: &Item) -> Result<Key, KeyError> {
+        self.read(|attribute| {
+            let value = item
+                .get(&attribute.name)
+                .ok_or_else(|| KeyError::Missing(attribute.name.clone()))?;
+            if KeyKind::of(value) == Some(attribute.kind) {
+                return Ok(value.clone());
+            }
+            Err(KeyError::Mismatch {
+                name: attribute.name.clone(),
+                expected: attribute.kind.name(),
+                actual: value.type_name(),
+            })
+        })
+    }
+
+    /// Reads the `Key` of a request, which must hold exactly the key attributes.
+    pub fn key_exact(&self, attributes: &Item) -> Result<Key, KeyError> {
+        if attributes.len() != self.attributes().count() {
+            return Err(KeyError::NotTheSchema);
+        }
+        self.read(|attribute| {
+            attributes
+                .get(&attribute.name)
+                .filter(|value| KeyKind::of(value) == Some(attribute.kind))
+                .cloned()
+                .ok_or(KeyError::NotTheSchema)
+        })
+    }
+
+    /// Reads every attribute first and judges lengths afterwards, in DynamoDB's order.
+    fn read(
+        &self,
+        value_of: impl Fn(&KeyAttribute) -> Result<AttributeValue, KeyError>,
+    ) -> Result<Key, KeyError> {
+        let partition = value_of(&self.partition)?;
+        let sort = self.sort.as_ref().map(&value_of).transpose()?;
+        not_empty(&self.partition, &partition)?;
+        if let (Some(attribute), Some(value)) = (&self.sort, &sort) {
+            not_empty(attribute, value)?;
+        }
+        if text_bytes(&partition) > PARTITION_KEY_BYTES_MAX {
+            return Err(KeyError::PartitionTooLong);
+        }
+        if sort.as_ref().is_some_and(|value| text_bytes(value) > SORT_KEY_BYTES_MAX) {
+            return Err(KeyError::SortTooLong);
+        }
+        Ok(Key { partition, sort })
+    }
+}
+
+fn not_empty(attribute: &KeyAttribute, value: &AttributeValue) -> Result<(), KeyError> {
+    match value {
+        AttributeValue::S(text) if text.is_empty() => {
+            Err(KeyError::EmptyString(attribute.name.clone()))
+        }
+        AttributeValue::B(bytes) if bytes.is_empty() => {
+            Err(KeyError::EmptyBinary(attribute.name.clone()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Length of a text or byte string; numbers cannot be too long.
+fn text_bytes(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::B(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
