@@ -1,0 +1,1 @@
+//! A simulated disk: files in memory that lose what was not synced.
