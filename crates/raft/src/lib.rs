@@ -1,1 +1,14 @@
-//! openraft glue: runtime, log, groups, snapshots.
+//! openraft glue: the runtime seam, the shared log's writer, groups and snapshots.
+//!
+//! # Invariants
+//!
+//! - A vote and every entry are on disk before openraft is told so.
+//! - The engine never holds what the log cannot rebuild: the log is purged only behind what the
+//!   engine has made durable.
+//! - Nothing here knows what an entry means; state machines do.
+
+pub mod codec;
+pub mod rt;
+pub mod types;
+
+pub use openraft;

@@ -1,0 +1,201 @@
+//! The node's one Raft log: a writer that appends for all groups and syncs once a drain.
+//!
+//! # Invariants
+//!
+//! - A completion of a durable job runs only after an `fdatasync` that covers its records.
+//! - Jobs are written in the order in which they were queued.
+//! - After a failed sync nothing is written any more, every pending completion fails, and the
+//!   process is told to stop: the kernel may have dropped the dirty pages.
+//!
+//! Tested by the group tests and by every simulation seed.
+
+use crate::rt;
+use meridian_storage::log::{Disk, Location, LogReader, LogRecord, RecoveredGroup, SegmentedLog};
+use meridian_storage::StorageError;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Jobs that may wait for the writer; a full queue holds its groups back.
+const QUEUE_JOBS_MAX: usize = 8192;
+/// Jobs written before one sync.
+const DRAIN_JOBS_MAX: usize = 4096;
+
+/// Runs when the records of a job are written (and synced, for a durable job).
+pub type Completion = Box<dyn FnOnce(Result<&[Location], &StorageError>) + Send>;
+
+struct Job {
+    records: Vec<LogRecord>,
+    durable: bool,
+    done: Completion,
+}
+
+/// Stops the process: called once with the reason when the log can no longer be trusted.
+pub type Fatal = Arc<dyn Fn(String) + Send + Sync>;
+
+/// How the writer runs and what it does on failure.
+pub struct LogOptions {
+    /// Called when the log can no longer be trusted.
+    pub fatal: Fatal,
+    /// Tells the writer how long a sync takes; only a simulation, which has no thread, says so.
+    pub simulated_sync: Option<fn() -> Duration>,
+    /// Acknowledges before the sync: a planted bug that the simulation must find.
+    #[cfg(feature = "planted-bugs")]
+    pub acknowledge_before_sync: bool,
+}
+
+/// A handle to the node's log; clones share the writer.
+#[derive(Clone)]
+pub struct NodeLog {
+    queue: mpsc::Sender<Job>,
+    reader: Arc<dyn LogReader>,
+    recovered: Arc<Mutex<BTreeMap<u64, RecoveredGroup>>>,
+}
+
+impl NodeLog {
+    /// Starts the writer of a recovered log.
+    pub fn start<D: Disk>(
+        log: SegmentedLog<D>,
+        recovered: BTreeMap<u64, RecoveredGroup>,
+        options: LogOptions,
+    ) -> NodeLog {
+        let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
+        let reader = log.reader();
+        let writer = Writer { log, options, jobs: Vec::new() };
+        if writer.options.simulated_sync.is_some() {
+            rt::spawn(writer.run_task(jobs));
+        } else {
+            std::thread::Builder::new()
+                .name("raft-log".into())
+                .spawn(move || writer.run_thread(jobs))
+                .expect("a thread for the log starts at process start");
+        }
+        NodeLog { queue, reader, recovered: Arc::new(Mutex::new(recovered)) }
+    }
+
+    /// Takes what recovery found of a group; empty for a new one.
+    pub fn take_recovered(&self, group: u64) -> RecoveredGroup {
+        let mut recovered = self.recovered.lock().expect("no holder panics");
+        recovered.remove(&group).unwrap_or_default()
+    }
+
+    /// The groups that recovery found and nobody took yet.
+    pub fn recovered_groups(&self) -> Vec<u64> {
+        self.recovered.lock().expect("no holder panics").keys().copied().collect()
+    }
+
+    /// True when recovery found nothing of the group.
+    pub fn knows(&self, group: u64) -> bool {
+        self.recovered.lock().expect("no holder panics").contains_key(&group)
+    }
+
+    /// Reads a payload that was written earlier.
+    pub fn read(&self, at: Location) -> Result<Vec<u8>, StorageError> {
+        self.reader.read(at)
+    }
+
+    /// Queues records; `done` runs on the writer when they are written, and synced if `durable`.
+    pub async fn write(&self, records: Vec<LogRecord>, durable: bool, done: Completion) {
+        if let Err(refused) = self.queue.send(Job { records, durable, done }).await {
+            (refused.0.done)(Err(&StorageError::Poisoned));
+        }
+    }
+
+    /// Queues records and waits until they are durable.
+    pub async fn write_durably(&self, records: Vec<LogRecord>) -> Result<(), String> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let done: Completion = Box::new(move |result| {
+            let _ = tell.send(result.map(|_| ()).map_err(ToString::to_string));
+        });
+        self.write(records, true, done).await;
+        told.await.unwrap_or_else(|_| Err("the log writer has stopped".into()))
+    }
+}
+
+struct Writer<D: Disk> {
+    log: SegmentedLog<D>,
+    options: LogOptions,
+    jobs: Vec<Job>,
+}
+
+impl<D: Disk> Writer<D> {
+    fn run_thread(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(first) = queue.blocking_recv() {
+            self.drain(first, &mut queue);
+            let started = Instant::now();
+            let written = self.append();
+            let result = written.and_then(|locations| self.sync().map(|()| locations));
+            metrics::histogram!("meridian_log_sync_seconds").record(started.elapsed());
+            if !self.complete(result) {
+                return;
+            }
+        }
+    }
+
+    async fn run_task(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(first) = queue.recv().await {
+            self.drain(first, &mut queue);
+            let written = self.append();
+            #[cfg(feature = "planted-bugs")]
+            if self.options.acknowledge_before_sync {
+                let jobs = std::mem::take(&mut self.jobs);
+                if let Ok(locations) = &written {
+                    finish(jobs, locations);
+                }
+            }
+            if let Some(duration) = self.options.simulated_sync {
+                rt::sleep(duration()).await;
+            }
+            let result = written.and_then(|locations| self.sync().map(|()| locations));
+            if !self.complete(result) {
+                return;
+            }
+        }
+    }
+
+    fn drain(&mut self, first: Job, queue: &mut mpsc::Receiver<Job>) {
+        self.jobs.push(first);
+        while self.jobs.len() < DRAIN_JOBS_MAX {
+            match queue.try_recv() {
+                Ok(job) => self.jobs.push(job),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn append(&mut self) -> Result<Vec<Location>, StorageError> {
+        let records: Vec<LogRecord> =
+            self.jobs.iter_mut().flat_map(|job| job.records.iter().cloned()).collect();
+        self.log.append(&records)
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        if self.jobs.iter().any(|job| job.durable) { self.log.sync() } else { Ok(()) }
+    }
+
+    /// Answers the drained jobs; false when the writer must stop.
+    fn complete(&mut self, result: Result<Vec<Location>, StorageError>) -> bool {
+        let jobs = std::mem::take(&mut self.jobs);
+        match result {
+            Ok(locations) => {
+                finish(jobs, &locations);
+                true
+            }
+            Err(error) => {
+                jobs.into_iter().for_each(|job| (job.done)(Err(&error)));
+                (self.options.fatal)(format!("the Raft log cannot be written: {error}"));
+                false
+            }
+        }
+    }
+}
+
+fn finish(jobs: Vec<Job>, locations: &[Location]) {
+    let mut rest = locations;
+    for job in jobs {
+        let (own, others) = rest.split_at(job.records.len().min(rest.len()));
+        rest = others;
+        (job.done)(Ok(own));
+    }
+}

@@ -1,0 +1,215 @@
+//! The runtime seam: tokio in a process; tokio on paused time, with a seeded wake order and a
+//! seeded random source, in a simulation.
+//!
+//! Nothing below `server` names `tokio::spawn`, `tokio::time` or a global random source: it calls
+//! the functions here. A simulation thread calls [`simulate`] first; from then on every task of
+//! the thread may be held back for some turns when it is woken, as the seed says, and every random
+//! number comes from the seed. Virtual time is tokio's paused clock.
+//!
+//! Tested by the simulation's replay test: one seed, one history.
+
+use openraft::OptionalSend;
+use openraft::async_runtime::AsyncRuntime;
+use openraft::impls::TokioRuntime;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+pub use tokio::task::JoinHandle;
+pub use tokio::time::Instant;
+
+thread_local! {
+    static SIMULATION: RefCell<Option<SmallRng>> = const { RefCell::new(None) };
+}
+
+/// Makes this thread a simulation: random numbers and the wake order come from `seed`.
+pub fn simulate(seed: u64) {
+    SIMULATION.with(|s| *s.borrow_mut() = Some(SmallRng::seed_from_u64(seed)));
+}
+
+/// Ends the simulation of this thread.
+pub fn stop_simulation() {
+    SIMULATION.with(|s| *s.borrow_mut() = None);
+}
+
+/// True on a thread that simulates.
+pub fn simulating() -> bool {
+    SIMULATION.with(|s| s.borrow().is_some())
+}
+
+/// A random number: from the seed in a simulation, from the system otherwise.
+pub fn random() -> u64 {
+    SIMULATION.with(|s| match s.borrow_mut().as_mut() {
+        Some(rng) => rng.next_u64(),
+        None => rand::rng().next_u64(),
+    })
+}
+
+/// A random number in `0..bound`; 0 where `bound` is 0.
+pub fn random_below(bound: u64) -> u64 {
+    if bound == 0 { 0 } else { random() % bound }
+}
+
+/// Starts a task.
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    if simulating() {
+        tokio::spawn(Jittered { inner: Box::pin(future), holds: 0, fresh: true })
+    } else {
+        tokio::spawn(future)
+    }
+}
+
+/// Waits for `duration`.
+pub fn sleep(duration: Duration) -> tokio::time::Sleep {
+    tokio::time::sleep(duration)
+}
+
+/// Waits until `deadline`.
+pub fn sleep_until(deadline: Instant) -> tokio::time::Sleep {
+    tokio::time::sleep_until(deadline)
+}
+
+/// The future did not complete in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("timed out")]
+pub struct TimedOut;
+
+/// Runs `future` for at most `duration`.
+pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, TimedOut> {
+    tokio::time::timeout(duration, future).await.map_err(|_| TimedOut)
+}
+
+/// Reads the monotonic clock.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Lets other tasks run.
+pub async fn yield_now() {
+    tokio::task::yield_now().await;
+}
+
+/// Holds its future back for up to three turns after each wake, as the seed says: this permutes
+/// the order in which woken tasks run.
+struct Jittered<F> {
+    inner: Pin<Box<F>>,
+    holds: u8,
+    fresh: bool,
+}
+
+impl<F: Future> Future for Jittered<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if self.fresh {
+            self.fresh = false;
+            self.holds = [0, 0, 1, 0, 2, 0, 1, 3][(random() & 7) as usize];
+        }
+        if self.holds > 0 {
+            self.holds -= 1;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.fresh = true;
+        self.inner.as_mut().poll(cx)
+    }
+}
+
+/// The random source that openraft asks.
+#[derive(Debug, Clone, Copy)]
+pub struct ThreadRng;
+
+impl rand::TryRng for ThreadRng {
+    type Error = std::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        Ok((random() >> 32) as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        Ok(random())
+    }
+
+    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), Self::Error> {
+        for chunk in dest.chunks_mut(8) {
+            let bytes = random().to_le_bytes();
+            chunk.copy_from_slice(&bytes[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+/// The runtime that openraft runs on: tokio, with tasks and random numbers through this module.
+#[derive(Debug)]
+pub struct Runtime(TokioRuntime);
+
+impl AsyncRuntime for Runtime {
+    type JoinError = <TokioRuntime as AsyncRuntime>::JoinError;
+    type JoinHandle<T: OptionalSend + 'static> = JoinHandle<T>;
+    type Sleep = tokio::time::Sleep;
+    type Instant = <TokioRuntime as AsyncRuntime>::Instant;
+    type TimeoutError = tokio::time::error::Elapsed;
+    type Timeout<R, T: Future<Output = R> + OptionalSend> = tokio::time::Timeout<T>;
+    type ThreadLocalRng = ThreadRng;
+    type Mpsc = <TokioRuntime as AsyncRuntime>::Mpsc;
+    type Watch = <TokioRuntime as AsyncRuntime>::Watch;
+    type Oneshot = <TokioRuntime as AsyncRuntime>::Oneshot;
+    type Mutex<T: OptionalSend + 'static> = <TokioRuntime as AsyncRuntime>::Mutex<T>;
+
+    fn spawn<T>(future: T) -> JoinHandle<T::Output>
+    where
+        T: Future + OptionalSend + 'static,
+        T::Output: OptionalSend + 'static,
+    {
+        spawn(future)
+    }
+
+    fn sleep(duration: Duration) -> Self::Sleep {
+        TokioRuntime::sleep(duration)
+    }
+
+    fn sleep_until(deadline: Self::Instant) -> Self::Sleep {
+        TokioRuntime::sleep_until(deadline)
+    }
+
+    fn timeout<R, F: Future<Output = R> + OptionalSend>(
+        duration: Duration,
+        future: F,
+    ) -> Self::Timeout<R, F> {
+        TokioRuntime::timeout(duration, future)
+    }
+
+    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(
+        deadline: Self::Instant,
+        future: F,
+    ) -> Self::Timeout<R, F> {
+        TokioRuntime::timeout_at(deadline, future)
+    }
+
+    fn is_panic(join_error: &Self::JoinError) -> bool {
+        join_error.is_panic()
+    }
+
+    fn thread_rng() -> ThreadRng {
+        ThreadRng
+    }
+
+    fn new(threads: usize) -> Self {
+        Runtime(TokioRuntime::new(threads))
+    }
+
+    fn block_on<F, T>(&mut self, future: F) -> T
+    where
+        F: Future<Output = T>,
+    {
+        self.0.block_on(future)
+    }
+}
