@@ -65,10 +65,7 @@ impl RegionId {
     /// Reads the stored form.
     pub fn from_u32(raw: u32) -> Self {
         let [n1, n0, i1, i0] = raw.to_be_bytes();
-        RegionId {
-            number: u16::from_be_bytes([n1, n0]),
-            incarnation: u16::from_be_bytes([i1, i0]),
-        }
+        RegionId { number: u16::from_be_bytes([n1, n0]), incarnation: u16::from_be_bytes([i1, i0]) }
     }
 }
 

@@ -7,12 +7,15 @@
 //!
 //! Tested beside the code and by every crate above.
 
+pub mod change;
 pub mod clock;
 pub mod codec;
 pub mod hlc;
 pub mod ids;
 pub mod limits;
+pub mod merge;
 
+pub use change::{Cause, Change, Origin, Position, Received};
 pub use clock::Clock;
 pub use hlc::{Hlc, Version, VersionVector};
 pub use ids::{GroupId, Incarnation, LogIndex, NodeId, PartitionId, RegionId, Sequence, TableId};
