@@ -1,0 +1,282 @@
+//! Applies committed commands to the region's state: tables.
+//!
+//! # Invariants
+//!
+//! - A refused command changes nothing but the applied index.
+//! - `apply` reads nothing but the state and the command, and never panics.
+//!
+//! Tested by `region/tests.rs`.
+
+use super::command::{
+    Command, CommandResult, Done, PartitionPlacement, Refusal, Setting, TableSettings,
+};
+use super::{PartitionRecord, RegionState, Replicas, TableRecord};
+use crate::table::{BillingMode, GlobalSnapshot, TableDefinition, TableStatus};
+use meridian_base::limits::TABLES_MAX;
+use meridian_base::{LogIndex, PartitionId, RegionId, TableId};
+use std::collections::BTreeSet;
+
+/// Most partitions of one table in one region: keeps a CreateTable command within one log entry.
+pub const TABLE_PARTITIONS_MAX: usize = 1024;
+
+/// Bits of a table id that hold the table's number in the region that made it.
+const TABLE_NUMBER_BITS: u32 = 48;
+
+/// What CreateTable states, apart from the name.
+struct NewTable<'a> {
+    definition: &'a TableDefinition,
+    partitions: &'a [PartitionPlacement],
+    forced: Option<TableId>,
+    global: Option<&'a GlobalSnapshot>,
+    created_ms: u64,
+}
+
+impl RegionState {
+    /// Applies the command at `index`. A command that was applied before is refused.
+    pub fn apply(&mut self, index: LogIndex, command: &Command) -> CommandResult {
+        if index <= self.applied {
+            return Err(Refusal::Replayed);
+        }
+        self.applied = index;
+        if self.region.is_none() && !matches!(command, Command::InitRegion { .. }) {
+            return Err(Refusal::NotInitialised);
+        }
+        match command {
+            Command::InitRegion { region, name } => self.init(*region, name),
+            Command::CreateTable { name, definition, partitions, forced, global, created_ms } => {
+                let (forced, global, created_ms) = (*forced, global.as_ref(), *created_ms);
+                let new = NewTable { definition, partitions, forced, global, created_ms };
+                self.create_table(name, &new)
+            }
+            Command::TableActive { table } => self.table_active(*table),
+            Command::UpdateTable { name, settings, at_ms } => {
+                self.update_table(name, settings, *at_ms)
+            }
+            Command::SetGlobal { table, global } => self.set_global(*table, global.as_ref()),
+            Command::DeleteTable { name, force } => self.delete_table(name, *force),
+            Command::TableGone { table } => self.table_gone(*table),
+            Command::PartitionReplicas { partition, expected_epoch, replicas } => {
+                self.partition_replicas(*partition, *expected_epoch, replicas)
+            }
+            Command::JoinNode { node, zone, addresses } => self.join_node(*node, zone, addresses),
+            Command::DrainNode { node } => self.drain_node(*node),
+            Command::ActivateNode { node } => self.activate_node(*node),
+            Command::RemoveNode { node, replaced_by } => self.remove_node(*node, *replaced_by),
+        }
+    }
+
+    fn init(&mut self, region: RegionId, name: &str) -> CommandResult {
+        let fits = self.region.is_none_or(|known| {
+            known.number == region.number
+                && known.incarnation <= region.incarnation
+                && self.name == name
+        });
+        if !fits {
+            return Err(Refusal::InitialisedOtherwise);
+        }
+        self.region = Some(region);
+        self.name = name.to_owned();
+        Ok(Done::Changed)
+    }
+
+    fn create_table(&mut self, name: &str, new: &NewTable<'_>) -> CommandResult {
+        let region = self.region.ok_or(Refusal::NotInitialised)?;
+        if let Some(table) = self.tables.get(name) {
+            return Err(Refusal::TableExists { table: table.id });
+        }
+        if let Some(table) = new.forced.filter(|id| self.table_by_id(*id).is_some()) {
+            return Err(Refusal::TableExists { table });
+        }
+        if self.tables.len() >= TABLES_MAX || new.partitions.len() > TABLE_PARTITIONS_MAX {
+            return Err(Refusal::LimitExceeded);
+        }
+        new.definition.check().map_err(Refusal::Definition)?;
+        if !self.placement_fits(new.partitions) {
+            return Err(Refusal::StalePlacement);
+        }
+        let id = self.claim_table_id(region, new.forced)?;
+        let partitions = new.partitions.iter().map(|p| self.add_partition(id, p)).collect();
+        let definition = new.definition.clone();
+        let record = TableRecord {
+            id,
+            name: name.to_owned(),
+            status: TableStatus::Creating,
+            created_ms: new.created_ms,
+            stream_ms: definition.stream.map(|_| new.created_ms),
+            pay_per_request_ms: (definition.billing == BillingMode::PayPerRequest)
+                .then_some(new.created_ms),
+            throughput_raised_ms: None,
+            throughput_lowered_ms: None,
+            global: new.global.cloned(),
+            definition,
+            partitions,
+        };
+        self.tables.insert(record.name.clone(), record);
+        Ok(Done::Table(id))
+    }
+
+    /// True when the ranges tile the key space and every replica goes to a node that takes it.
+    fn placement_fits(&self, partitions: &[PartitionPlacement]) -> bool {
+        let first = partitions.first().is_some_and(|p| p.range.start.is_empty());
+        let last = partitions.last().is_some_and(|p| p.range.end.is_none());
+        let adjacent = partitions.windows(2).all(|pair| match pair {
+            [left, right] => left.range.end.as_ref() == Some(&right.range.start),
+            _ => false,
+        });
+        first && last && adjacent && partitions.iter().all(|p| self.replicas_fit(p))
+    }
+
+    fn replicas_fit(&self, placement: &PartitionPlacement) -> bool {
+        let distinct: BTreeSet<_> = placement.voters.iter().collect();
+        let taken = |id| self.nodes.get(id).is_some_and(|node| node.state.takes_replicas());
+        !placement.range.is_empty()
+            && distinct.len() == placement.voters.len()
+            && distinct.contains(&placement.first_leader)
+            && distinct.into_iter().all(taken)
+    }
+
+    /// The forced id, or the next one of this region. A forced id that this region once made is
+    /// never made again.
+    fn claim_table_id(
+        &mut self,
+        region: RegionId,
+        forced: Option<TableId>,
+    ) -> Result<TableId, Refusal> {
+        let high = u64::from(region.number) << TABLE_NUMBER_BITS;
+        let number = match forced {
+            Some(id) if id.0 >> TABLE_NUMBER_BITS != u64::from(region.number) => return Ok(id),
+            Some(id) => id.0 ^ high,
+            None => self.next_table,
+        };
+        if number >> TABLE_NUMBER_BITS != 0 {
+            return Err(Refusal::LimitExceeded);
+        }
+        self.next_table = self.next_table.max(number + 1);
+        Ok(TableId(high | number))
+    }
+
+    fn add_partition(&mut self, table: TableId, placement: &PartitionPlacement) -> PartitionId {
+        let id = PartitionId(self.next_partition);
+        self.next_partition += 1;
+        let record = PartitionRecord {
+            id,
+            table,
+            range: placement.range.clone(),
+            replicas: Replicas::of(placement.voters.iter().copied()),
+            epoch: 1,
+            first_leader: Some(placement.first_leader),
+        };
+        self.partitions.insert(id, record);
+        id
+    }
+
+    fn table_mut(&mut self, id: TableId) -> Result<&mut TableRecord, Refusal> {
+        self.tables.values_mut().find(|table| table.id == id).ok_or(Refusal::TableNotFound)
+    }
+
+    fn table_active(&mut self, id: TableId) -> CommandResult {
+        let table = self.table_mut(id)?;
+        match table.status {
+            TableStatus::Creating | TableStatus::Updating | TableStatus::Active => {
+                table.status = TableStatus::Active;
+                Ok(Done::Table(id))
+            }
+            TableStatus::Deleting => Err(Refusal::InUse { status: table.status }),
+        }
+    }
+
+    fn update_table(&mut self, name: &str, change: &TableSettings, at_ms: u64) -> CommandResult {
+        let table = self.tables.get_mut(name).ok_or(Refusal::TableNotFound)?;
+        match table.status {
+            TableStatus::Active => {}
+            TableStatus::Creating | TableStatus::Updating | TableStatus::Deleting => {
+                return Err(Refusal::InUse { status: table.status });
+            }
+        }
+        let definition = settled(&table.definition, change);
+        definition.check().map_err(Refusal::Definition)?;
+        note_times(table, &definition, at_ms);
+        table.definition = definition;
+        table.status = TableStatus::Updating;
+        Ok(Done::Table(table.id))
+    }
+
+    fn set_global(&mut self, id: TableId, global: Option<&GlobalSnapshot>) -> CommandResult {
+        self.table_mut(id)?.global = global.cloned();
+        Ok(Done::Table(id))
+    }
+
+    fn delete_table(&mut self, name: &str, force: bool) -> CommandResult {
+        let table = self.tables.get_mut(name).ok_or(Refusal::TableNotFound)?;
+        match table.status {
+            // DynamoDB answers a second DeleteTable as it did the first.
+            TableStatus::Deleting => return Ok(Done::Table(table.id)),
+            TableStatus::Active => {}
+            TableStatus::Creating | TableStatus::Updating if force => {}
+            TableStatus::Creating | TableStatus::Updating => {
+                return Err(Refusal::InUse { status: table.status });
+            }
+        }
+        if table.definition.deletion_protection && !force {
+            return Err(Refusal::DeletionProtected);
+        }
+        table.status = TableStatus::Deleting;
+        Ok(Done::Table(table.id))
+    }
+
+    fn table_gone(&mut self, id: TableId) -> CommandResult {
+        let table = self.table_by_id(id).ok_or(Refusal::TableNotFound)?;
+        match table.status {
+            TableStatus::Deleting => {}
+            TableStatus::Creating | TableStatus::Active | TableStatus::Updating => {
+                return Err(Refusal::InUse { status: table.status });
+            }
+        }
+        let name = table.name.clone();
+        self.tables.remove(&name);
+        self.partitions.retain(|_, partition| partition.table != id);
+        Ok(Done::Table(id))
+    }
+}
+
+/// The definition after a change of settings.
+fn settled(before: &TableDefinition, change: &TableSettings) -> TableDefinition {
+    let billing = change.billing.unwrap_or(before.billing);
+    let throughput = match billing {
+        BillingMode::Provisioned => change.throughput.or(before.throughput),
+        // Stated throughput stays in, so that the check refuses the contradiction.
+        BillingMode::PayPerRequest => change.throughput,
+    };
+    let stream = match change.stream {
+        Setting::Keep => before.stream,
+        Setting::Unset => None,
+        Setting::Set(view) => Some(view),
+    };
+    TableDefinition {
+        attributes: before.attributes.clone(),
+        key: before.key.clone(),
+        billing,
+        throughput,
+        stream,
+        class: change.class.or(before.class),
+        deletion_protection: change.deletion_protection.unwrap_or(before.deletion_protection),
+    }
+}
+
+/// Notes when settings became what they are now.
+fn note_times(table: &mut TableRecord, after: &TableDefinition, at_ms: u64) {
+    let before = &table.definition;
+    if after.stream.is_some() && after.stream != before.stream {
+        table.stream_ms = Some(at_ms);
+    }
+    if after.billing != before.billing && after.billing == BillingMode::PayPerRequest {
+        table.pay_per_request_ms = Some(at_ms);
+    }
+    let (Some(old), Some(new)) = (before.throughput, after.throughput) else { return };
+    if new.read_units > old.read_units || new.write_units > old.write_units {
+        table.throughput_raised_ms = Some(at_ms);
+    }
+    if new.read_units < old.read_units || new.write_units < old.write_units {
+        table.throughput_lowered_ms = Some(at_ms);
+    }
+}

@@ -1,0 +1,272 @@
+//! The commands of a region group, and how each can be answered.
+//!
+//! # Invariants
+//!
+//! - A command carries every time and every placement that it needs: applying it reads only the
+//!   state. Ids are given out by the state, in log order.
+//!
+//! Tested by `region/tests.rs`; sample bytes in `samples/`.
+
+use super::Replicas;
+use crate::node::NodeAddresses;
+use crate::stored::{self, Stored};
+use crate::table::{
+    BillingMode, DefinitionError, GlobalSnapshot, StreamView, TableClass, TableDefinition,
+    TableStatus, Throughput,
+};
+use meridian_base::{NodeId, PartitionId, RegionId, TableId};
+use meridian_model::KeyRange;
+use serde::{Deserialize, Serialize};
+
+/// Where a partition of a new table goes; made by the planner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionPlacement {
+    /// The encoded keys that it holds.
+    #[serde(with = "stored::range")]
+    pub range: KeyRange,
+    /// Its replicas.
+    #[serde(with = "stored::id_list")]
+    pub voters: Vec<NodeId>,
+    /// The one of them that starts the group and should lead first.
+    #[serde(with = "stored::id")]
+    pub first_leader: NodeId,
+}
+
+/// A new value of a setting, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Setting<T> {
+    /// The setting stays.
+    #[default]
+    Keep,
+    /// The setting is taken away.
+    Unset,
+    /// The setting becomes this.
+    Set(T),
+}
+
+/// What UpdateTable changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TableSettings {
+    /// `BillingMode`.
+    pub billing: Option<BillingMode>,
+    /// `ProvisionedThroughput`; taken away by itself when billing becomes per request.
+    pub throughput: Option<Throughput>,
+    /// `StreamSpecification`: `Unset` turns the stream off.
+    #[serde(default)]
+    pub stream: Setting<StreamView>,
+    /// `TableClass`.
+    pub class: Option<TableClass>,
+    /// `DeletionProtectionEnabled`.
+    pub deletion_protection: Option<bool>,
+}
+
+impl TableSettings {
+    /// What makes `from` equal to `to` in the settings that all replicas of a global table share.
+    pub fn between(from: &TableDefinition, to: &TableDefinition) -> Self {
+        TableSettings {
+            billing: (from.billing != to.billing).then_some(to.billing),
+            throughput: to.throughput.filter(|_| from.throughput != to.throughput),
+            stream: match (from.stream == to.stream, to.stream) {
+                (true, _) => Setting::Keep,
+                (false, None) => Setting::Unset,
+                (false, Some(view)) => Setting::Set(view),
+            },
+            class: to.class.filter(|_| from.class != to.class),
+            deletion_protection: None,
+        }
+    }
+
+    /// True when nothing changes.
+    pub fn is_empty(&self) -> bool {
+        *self == TableSettings::default()
+    }
+}
+
+/// A change of the region's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Names the region; the first command of its group. Again with a higher incarnation after the
+    /// region was rebuilt from nothing.
+    InitRegion {
+        /// Its id in the cluster.
+        #[serde(with = "stored::id")]
+        region: RegionId,
+        /// Its name.
+        name: String,
+    },
+    /// Makes a table, CREATING.
+    CreateTable {
+        /// Its name.
+        name: String,
+        /// What it is.
+        definition: TableDefinition,
+        /// Its partitions, in the order of their ranges.
+        partitions: Vec<PartitionPlacement>,
+        /// The id, for a replica of a global table; a new one otherwise.
+        #[serde(with = "stored::id_option", default)]
+        forced: Option<TableId>,
+        /// The replicas, for a replica of a global table.
+        #[serde(default)]
+        global: Option<GlobalSnapshot>,
+        /// Now.
+        created_ms: u64,
+    },
+    /// Every partition has a leader, or a change of settings is done: ACTIVE.
+    TableActive {
+        /// The table.
+        #[serde(with = "stored::id")]
+        table: TableId,
+    },
+    /// Changes settings of an ACTIVE table, which becomes UPDATING.
+    UpdateTable {
+        /// The table's name.
+        name: String,
+        /// The changes.
+        settings: TableSettings,
+        /// Now.
+        at_ms: u64,
+    },
+    /// Takes over what the global group says about the table's replicas. Changes no status.
+    SetGlobal {
+        /// The table.
+        #[serde(with = "stored::id")]
+        table: TableId,
+        /// The replicas; none when the table is global no more.
+        global: Option<GlobalSnapshot>,
+    },
+    /// Begins to delete a table: DELETING.
+    DeleteTable {
+        /// The table's name.
+        name: String,
+        /// Deletes in spite of deletion protection and status: for replicas that the global group
+        /// takes away.
+        #[serde(default)]
+        force: bool,
+    },
+    /// The nodes have deleted the replicas of a DELETING table: its name is free.
+    TableGone {
+        /// The table.
+        #[serde(with = "stored::id")]
+        table: TableId,
+    },
+    /// Records who holds a partition, or should.
+    PartitionReplicas {
+        /// The partition.
+        #[serde(with = "stored::id")]
+        partition: PartitionId,
+        /// The epoch that the proposer has seen.
+        expected_epoch: u64,
+        /// Who holds it.
+        replicas: Replicas,
+    },
+    /// Adds a node, or takes over its new addresses.
+    JoinNode {
+        /// The node.
+        #[serde(with = "stored::id")]
+        node: NodeId,
+        /// Its failure domain.
+        zone: String,
+        /// Where it is reached.
+        addresses: NodeAddresses,
+    },
+    /// Has a node give away its replicas.
+    DrainNode {
+        /// The node.
+        #[serde(with = "stored::id")]
+        node: NodeId,
+    },
+    /// Takes back `DrainNode`.
+    ActivateNode {
+        /// The node.
+        #[serde(with = "stored::id")]
+        node: NodeId,
+    },
+    /// Takes a node away for good, whether it lives or not.
+    RemoveNode {
+        /// The node.
+        #[serde(with = "stored::id")]
+        node: NodeId,
+        /// The node that takes over its replicas.
+        #[serde(with = "stored::id_option", default)]
+        replaced_by: Option<NodeId>,
+    },
+}
+
+impl Stored for Command {}
+
+/// What a command that was carried out answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Done {
+    /// Nothing more to say.
+    Changed,
+    /// The table that was made or meant.
+    Table(#[serde(with = "stored::id")] TableId),
+    /// The partition's epoch from now on.
+    Epoch(u64),
+}
+
+/// Why a command changed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Any command before `InitRegion`.
+    #[error("the region is not initialised")]
+    NotInitialised,
+    /// `InitRegion` with another number or name.
+    #[error("the region is initialised already, as another one")]
+    InitialisedOtherwise,
+    /// The log index was applied before.
+    #[error("the command was applied before")]
+    Replayed,
+    /// A table of that name, or of the forced id, exists.
+    #[error("table {table} exists")]
+    TableExists {
+        /// The one that exists.
+        #[serde(with = "stored::id")]
+        table: TableId,
+    },
+    /// No such table.
+    #[error("no such table")]
+    TableNotFound,
+    /// The table's status does not allow it.
+    #[error("the table is {status:?}")]
+    InUse {
+        /// Its status.
+        status: TableStatus,
+    },
+    /// The region has as many tables, or the table as many partitions, as there may be.
+    #[error("a limit is reached")]
+    LimitExceeded,
+    /// Deletion protection is on.
+    #[error("the table is protected against deletion")]
+    DeletionProtected,
+    /// The definition contradicts itself, perhaps only together with what is stored.
+    #[error("the definition cannot be stored")]
+    Definition(#[source] DefinitionError),
+    /// The ranges do not tile the key space, or a node is unknown, doubled or takes no replicas:
+    /// place again.
+    #[error("the placement does not fit the region's nodes or the key space")]
+    StalePlacement,
+    /// No such partition.
+    #[error("no such partition")]
+    PartitionNotFound,
+    /// The partition changed since.
+    #[error("the partition is at epoch {current}")]
+    StaleEpoch {
+        /// The epoch that it has.
+        current: u64,
+    },
+    /// No such node.
+    #[error("no such node")]
+    NodeNotFound,
+    /// The node was removed; its id is not used again.
+    #[error("the node was removed")]
+    NodeRemoved,
+    /// No other node takes replicas.
+    #[error("no other node of the region takes replicas")]
+    LastNode,
+}
+
+/// The answer to a command.
+pub type CommandResult = Result<Done, Refusal>;
+
+impl Stored for CommandResult {}

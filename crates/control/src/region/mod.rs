@@ -1,0 +1,224 @@
+//! The region group's state: the catalog of one region.
+//!
+//! Tables, the partition map with epochs, and the nodes of the region. Every node reads it from its
+//! own replica, through a [`Catalog`] made after each command.
+//!
+//! # Invariants
+//!
+//! - The ranges of a table's partitions tile the key space, in the order of
+//!   [`TableRecord::partitions`].
+//! - The replicas of a partition are on different nodes.
+//! - Table numbers and partition ids are never given out twice; epochs only grow.
+//!
+//! Tested by `region/tests.rs`, over random command sequences too.
+
+mod apply;
+mod apply_nodes;
+mod catalog;
+mod command;
+
+pub use catalog::Catalog;
+pub use command::{
+    Command, CommandResult, Done, PartitionPlacement, Refusal, Setting, TableSettings,
+};
+
+use crate::node::{NodeAddresses, NodeState};
+use crate::stored::{self, Stored};
+use crate::table::{GlobalSnapshot, TableDefinition, TableStatus};
+use crate::time::iso_label;
+use meridian_base::{GroupId, LogIndex, NodeId, PartitionId, RegionId, TableId};
+use meridian_model::KeyRange;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A table of the region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRecord {
+    /// Its id, the same in every region that has a replica.
+    #[serde(with = "stored::id")]
+    pub id: TableId,
+    /// Its name.
+    pub name: String,
+    /// `TableStatus`.
+    pub status: TableStatus,
+    /// Keys, billing, stream, class and deletion protection.
+    pub definition: TableDefinition,
+    /// When it was created here, ms since the Unix epoch.
+    pub created_ms: u64,
+    /// When the latest stream was turned on, also after it was turned off.
+    pub stream_ms: Option<u64>,
+    /// When billing last became per request.
+    pub pay_per_request_ms: Option<u64>,
+    /// When throughput was last raised.
+    pub throughput_raised_ms: Option<u64>,
+    /// When throughput was last lowered.
+    pub throughput_lowered_ms: Option<u64>,
+    /// The replicas, for a global table.
+    pub global: Option<GlobalSnapshot>,
+    /// Its partitions in the order of their ranges.
+    #[serde(with = "stored::id_list")]
+    pub partitions: Vec<PartitionId>,
+}
+
+impl TableRecord {
+    /// `LatestStreamLabel`: when the latest stream was turned on, in ISO 8601.
+    pub fn stream_label(&self) -> Option<String> {
+        self.stream_ms.map(iso_label)
+    }
+
+    /// True when item requests are answered: from ACTIVE until deletion begins.
+    pub fn serves(&self) -> bool {
+        match self.status {
+            TableStatus::Active | TableStatus::Updating => true,
+            TableStatus::Creating | TableStatus::Deleting => false,
+        }
+    }
+}
+
+/// A replica being made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learner {
+    /// Where it is made.
+    #[serde(with = "stored::id")]
+    pub node: NodeId,
+    /// The voter that goes when this one is ready; none when the group grows.
+    #[serde(with = "stored::id_option", default)]
+    pub replaces: Option<NodeId>,
+}
+
+/// Who holds a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Replicas {
+    /// The voters, in order of id.
+    #[serde(with = "stored::id_list")]
+    pub voters: Vec<NodeId>,
+    /// The replicas being made.
+    #[serde(default)]
+    pub learners: Vec<Learner>,
+}
+
+impl Replicas {
+    /// Voters only.
+    pub fn of(voters: impl IntoIterator<Item = NodeId>) -> Self {
+        let mut voters: Vec<NodeId> = voters.into_iter().collect();
+        voters.sort_unstable();
+        Replicas { voters, learners: Vec::new() }
+    }
+
+    /// Every node that holds a replica or is getting one.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.voters.iter().copied().chain(self.learners.iter().map(|l| l.node))
+    }
+
+    /// True when `node` holds a replica or is getting one.
+    pub fn holds(&self, node: NodeId) -> bool {
+        self.nodes().any(|n| n == node)
+    }
+}
+
+/// A partition of a table in this region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionRecord {
+    /// Its id.
+    #[serde(with = "stored::id")]
+    pub id: PartitionId,
+    /// The table.
+    #[serde(with = "stored::id")]
+    pub table: TableId,
+    /// The encoded keys that it holds.
+    #[serde(with = "stored::range")]
+    pub range: KeyRange,
+    /// Who holds it.
+    pub replicas: Replicas,
+    /// Grows with every change of this record, from 1.
+    pub epoch: u64,
+    /// The voter that starts the group of a new partition and should lead it first.
+    #[serde(with = "stored::id_option")]
+    pub first_leader: Option<NodeId>,
+}
+
+/// A node of the region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionNode {
+    /// Its failure domain within the region.
+    pub zone: String,
+    /// Where it is reached.
+    pub addresses: NodeAddresses,
+    /// Whether it takes replicas.
+    pub state: NodeState,
+}
+
+/// The region group's state.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RegionState {
+    #[serde(with = "stored::id")]
+    pub(crate) applied: LogIndex,
+    #[serde(with = "stored::id_option")]
+    pub(crate) region: Option<RegionId>,
+    pub(crate) name: String,
+    /// By name. A table that is being deleted keeps its name until it is gone.
+    pub(crate) tables: BTreeMap<String, TableRecord>,
+    #[serde(with = "stored::id_map")]
+    pub(crate) partitions: BTreeMap<PartitionId, PartitionRecord>,
+    #[serde(with = "stored::id_map")]
+    pub(crate) nodes: BTreeMap<NodeId, RegionNode>,
+    pub(crate) next_table: u64,
+    pub(crate) next_partition: u64,
+}
+
+impl Stored for RegionState {}
+
+impl RegionState {
+    /// A region that was not initialised yet.
+    pub fn new() -> Self {
+        RegionState { next_table: 1, next_partition: GroupId::FIRST_PARTITION, ..Self::default() }
+    }
+
+    /// The last log index applied.
+    pub fn applied(&self) -> LogIndex {
+        self.applied
+    }
+
+    /// The region's id; none before `InitRegion`.
+    pub fn region(&self) -> Option<RegionId> {
+        self.region
+    }
+
+    /// The region's name; empty before `InitRegion`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The tables, by name.
+    pub fn tables(&self) -> &BTreeMap<String, TableRecord> {
+        &self.tables
+    }
+
+    /// The table of that id.
+    pub fn table_by_id(&self, id: TableId) -> Option<&TableRecord> {
+        self.tables.values().find(|table| table.id == id)
+    }
+
+    /// The partitions of all tables.
+    pub fn partitions(&self) -> &BTreeMap<PartitionId, PartitionRecord> {
+        &self.partitions
+    }
+
+    /// The nodes, removed ones too.
+    pub fn nodes(&self) -> &BTreeMap<NodeId, RegionNode> {
+        &self.nodes
+    }
+
+    /// True when the id was given out and its partition exists no more: a node that still has such
+    /// a replica deletes it.
+    pub fn partition_gone(&self, id: PartitionId) -> bool {
+        id.0 >= GroupId::FIRST_PARTITION
+            && id.0 < self.next_partition
+            && !self.partitions.contains_key(&id)
+    }
+
+    /// How many replicas, ready or being made, are on `node`. A drained node has none.
+    pub fn replica_count(&self, node: NodeId) -> usize {
+        self.partitions.values().filter(|p| p.replicas.holds(node)).count()
+    }
+}

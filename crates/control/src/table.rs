@@ -1,0 +1,158 @@
+//! What a table is made of: the part of it that a user states and every region needs.
+//!
+//! These are stored types: JSON within versioned bytes ([`crate::stored`]). They carry everything
+//! that DescribeTable answers except sizes and counts, which partitions know.
+//!
+//! # Invariants
+//!
+//! - A [`TableDefinition`] that passed [`TableDefinition::check`] names every key attribute once
+//!   among its attributes, with one type, and throughput exactly when billing is provisioned.
+//!
+//! Tested beside the code and by `region/tests.rs`.
+
+use crate::stored;
+use meridian_model::{KeyAttribute, KeyKind, KeySchema};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// `BillingMode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BillingMode {
+    /// PROVISIONED.
+    Provisioned,
+    /// PAY_PER_REQUEST.
+    PayPerRequest,
+}
+
+/// `ProvisionedThroughput`, in capacity units per second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Throughput {
+    /// Read capacity units.
+    pub read_units: u64,
+    /// Write capacity units.
+    pub write_units: u64,
+}
+
+/// `StreamViewType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamView {
+    /// KEYS_ONLY.
+    KeysOnly,
+    /// NEW_IMAGE.
+    NewImage,
+    /// OLD_IMAGE.
+    OldImage,
+    /// NEW_AND_OLD_IMAGES.
+    NewAndOldImages,
+}
+
+/// `TableClass`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TableClass {
+    /// STANDARD.
+    Standard,
+    /// STANDARD_INFREQUENT_ACCESS.
+    StandardInfrequentAccess,
+}
+
+/// Everything that a region needs to create its copy of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableDefinition {
+    /// `AttributeDefinitions`, in the order in which the user gave them.
+    #[serde(with = "stored::attributes")]
+    pub attributes: Vec<KeyAttribute>,
+    /// `KeySchema`, with the types of its attributes.
+    #[serde(with = "stored::key_schema")]
+    pub key: KeySchema,
+    /// `BillingMode`.
+    pub billing: BillingMode,
+    /// `ProvisionedThroughput`; none when billing is per request.
+    pub throughput: Option<Throughput>,
+    /// The view type of the stream; none when the stream is off.
+    pub stream: Option<StreamView>,
+    /// `TableClass`; none when the user never named one, and then DescribeTable shows none.
+    pub class: Option<TableClass>,
+    /// `DeletionProtectionEnabled`. Never copied between regions.
+    #[serde(default)]
+    pub deletion_protection: bool,
+}
+
+/// Why a definition cannot be stored. The `api` crate refuses all of these before, with DynamoDB's
+/// own texts; the state machines check again since they cannot trust a proposer's version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum DefinitionError {
+    /// A key attribute has no definition, or one of another type.
+    #[error("a key attribute is not defined")]
+    KeyUndefined,
+    /// An attribute is defined twice, or both keys are the same attribute.
+    #[error("an attribute is named twice")]
+    NamedTwice,
+    /// Throughput with billing per request, or provisioned billing without throughput.
+    #[error("throughput and billing mode contradict each other")]
+    ThroughputMismatch,
+}
+
+impl TableDefinition {
+    /// The type of an attribute.
+    pub fn kind_of(&self, name: &str) -> Option<KeyKind> {
+        self.attributes.iter().find(|a| a.name == name).map(|a| a.kind)
+    }
+
+    /// Checks what the invariants of this file state.
+    pub fn check(&self) -> Result<(), DefinitionError> {
+        let names: BTreeSet<&str> = self.attributes.iter().map(|a| a.name.as_str()).collect();
+        let same_keys =
+            self.key.sort.as_ref().is_some_and(|sort| sort.name == self.key.partition.name);
+        if names.len() < self.attributes.len() || same_keys {
+            return Err(DefinitionError::NamedTwice);
+        }
+        let mut keys = std::iter::once(&self.key.partition).chain(&self.key.sort);
+        if !keys.all(|key| self.kind_of(&key.name) == Some(key.kind)) {
+            return Err(DefinitionError::KeyUndefined);
+        }
+        match (self.billing, self.throughput) {
+            (BillingMode::Provisioned, Some(_)) | (BillingMode::PayPerRequest, None) => Ok(()),
+            (BillingMode::Provisioned, None) | (BillingMode::PayPerRequest, Some(_)) => {
+                Err(DefinitionError::ThroughputMismatch)
+            }
+        }
+    }
+}
+
+/// `TableStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TableStatus {
+    /// CREATING: its partitions have no leaders yet.
+    Creating,
+    /// ACTIVE.
+    Active,
+    /// UPDATING: serves, takes no second change.
+    Updating,
+    /// DELETING: its name is still taken.
+    Deleting,
+}
+
+/// `ReplicaStatus` of a global table's copy in one region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ReplicaStatus {
+    /// CREATING: being made and filled.
+    Creating,
+    /// CREATION_FAILED: the region has another table of that name.
+    CreationFailed,
+    /// ACTIVE.
+    Active,
+    /// DELETING.
+    Deleting,
+}
+
+/// The replicas of a global table as one region last saw them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GlobalSnapshot {
+    /// Version of the global table, to tell whether it is behind.
+    pub version: u64,
+    /// Status by region name, this region's own included.
+    pub replicas: BTreeMap<String, ReplicaStatus>,
+}
+
+/// `GlobalTableVersion` of every global table here.
+pub const GLOBAL_TABLE_VERSION: &str = "2019.11.21";
