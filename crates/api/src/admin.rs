@@ -1,0 +1,114 @@
+//! What operators ask of a node: the seam between the admin listener and the node behind it.
+//!
+//! # Invariants
+//!
+//! - No HTTP here: a listener turns requests into [`AdminCall`]s and [`AdminError`]s into status
+//!   codes.
+//! - Answers are JSON values, because their only readers are programs and the tables of the CLI.
+//!
+//! Tested by the admin listener's tests in `server`, which put a scripted backend behind it.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+/// One request of an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminCall {
+    /// This node, its region, its groups and their leaders, as the node knows them.
+    Status,
+    /// The tables of the region with their partitions and replicas.
+    Tables,
+    /// The regions of the cluster and their states.
+    Regions,
+    /// The recorded conflicts of a table.
+    Conflicts {
+        /// Name of the table.
+        table: String,
+    },
+    /// Replication lag per table, origin and target.
+    Lag,
+    /// A digest of each replica that this node holds of a table, or of one partition.
+    Digest {
+        /// Name of the table.
+        table: String,
+        /// Only this partition.
+        partition: Option<u64>,
+    },
+    /// One page of the items that this node holds of a partition, with their versions.
+    Dump {
+        /// Name of the table.
+        table: String,
+        /// The partition.
+        partition: u64,
+        /// Continues after this position, as the previous page named it.
+        after: Option<String>,
+    },
+    /// Founds the cluster out of the nodes that know each other.
+    ClusterInit {
+        /// Refuses unless exactly this many nodes are known.
+        nodes: Option<u64>,
+    },
+    /// Marks a region Lost.
+    RegionFail {
+        /// Name of the region.
+        region: String,
+        /// Goes ahead without a majority of the global group, at this epoch.
+        override_epoch: Option<u64>,
+    },
+    /// Brings a region back: catches it up, sends what only it held, makes it Active.
+    RegionRestore {
+        /// Name of the region.
+        region: String,
+    },
+    /// Drains a region: its traffic moves to another without a failed request.
+    RegionEvacuate {
+        /// Name of the region.
+        region: String,
+        /// Where its traffic goes; the node chooses when absent.
+        target: Option<String>,
+        /// Undoes a drain that is under way.
+        abort: bool,
+    },
+    /// Takes a node that has joined into the planning of its region.
+    NodeAdd {
+        /// Id of the node.
+        node: u64,
+    },
+    /// Moves every replica off a node.
+    NodeDrain {
+        /// Id of the node.
+        node: u64,
+    },
+    /// Forgets a node for good; its replicas are rebuilt elsewhere.
+    NodeRemove {
+        /// Id of the node.
+        node: u64,
+    },
+}
+
+/// Why an operator's request was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// The thing named does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// The cluster is in a state that forbids it.
+    #[error("{0}")]
+    Refused(String),
+    /// It could not be done now (no leader, no majority, a timeout); it may have taken effect.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// A node as its operators see it.
+#[async_trait]
+pub trait AdminBackend: Send + Sync + 'static {
+    /// `Ok` when the node serves clients; otherwise what it is waiting for.
+    async fn ready(&self) -> Result<(), String>;
+
+    /// Does what an operator asks; returns when it is done or has failed.
+    async fn call(&self, call: AdminCall) -> Result<Value, AdminError>;
+}
