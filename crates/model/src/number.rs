@@ -124,7 +124,8 @@ impl Number {
         Number { negative: !self.negative && !self.is_zero(), ..self }
     }
 
-    /// Adds exactly; a sum that does not fit 38 digits or the range is an error.
+    /// Adds exactly. A sum that needs more than 38 digits is an overflow, as DynamoDB calls it
+    /// when it refuses `1E+50 + 1`.
     pub fn add(&self, other: &Number) -> Result<Number, NumberError> {
         if self.is_zero() {
             return Ok(*other);
@@ -140,14 +141,14 @@ impl Number {
         let scaled = 10u128
             .checked_pow(gap)
             .and_then(|power| high.coefficient.checked_mul(power))
-            .ok_or(NumberError::TooPrecise)?;
+            .ok_or(NumberError::Overflow)?;
         let exponent = i64::from(low.exponent);
         if high.negative == low.negative {
-            let sum = scaled.checked_add(low.coefficient).ok_or(NumberError::TooPrecise)?;
-            return Number::from_parts(high.negative, sum, exponent);
+            let sum = scaled.checked_add(low.coefficient).ok_or(NumberError::Overflow)?;
+            return sum_of(high.negative, sum, exponent);
         }
         let negative = if scaled >= low.coefficient { high.negative } else { low.negative };
-        Number::from_parts(negative, scaled.abs_diff(low.coefficient), exponent)
+        sum_of(negative, scaled.abs_diff(low.coefficient), exponent)
     }
 
     /// Subtracts exactly; errors as [`Number::add`].
@@ -209,6 +210,13 @@ impl std::str::FromStr for Number {
     fn from_str(text: &str) -> Result<Self, NumberError> {
         Number::parse(text)
     }
+}
+
+fn sum_of(negative: bool, coefficient: u128, exponent: i64) -> Result<Number, NumberError> {
+    Number::from_parts(negative, coefficient, exponent).map_err(|error| match error {
+        NumberError::TooPrecise => NumberError::Overflow,
+        other => other,
+    })
 }
 
 fn digit_count(coefficient: u128) -> u32 {

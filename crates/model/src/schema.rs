@@ -169,24 +169,36 @@ impl KeySchema {
         })
     }
 
-    /// Reads every attribute first and judges lengths afterwards, in DynamoDB's order.
     fn read(
         &self,
         value_of: impl Fn(&KeyAttribute) -> Result<AttributeValue, KeyError>,
     ) -> Result<Key, KeyError> {
         let partition = value_of(&self.partition)?;
-        let sort = self.sort.as_ref().map(&value_of).transpose()?;
-        not_empty(&self.partition, &partition)?;
-        if let (Some(attribute), Some(value)) = (&self.sort, &sort) {
-            not_empty(attribute, value)?;
-        }
-        if text_bytes(&partition) > PARTITION_KEY_BYTES_MAX {
-            return Err(KeyError::PartitionTooLong);
-        }
-        if sort.as_ref().is_some_and(|value| text_bytes(value) > SORT_KEY_BYTES_MAX) {
-            return Err(KeyError::SortTooLong);
+        let sort = self.sort.as_ref().map(value_of).transpose()?;
+        self.check_partition_value(&partition)?;
+        if let Some(value) = &sort {
+            self.check_sort_value(value)?;
         }
         Ok(Key { partition, sort })
+    }
+
+    /// Refuses a partition key value that is empty or too long.
+    pub fn check_partition_value(&self, value: &AttributeValue) -> Result<(), KeyError> {
+        not_empty(&self.partition, value)?;
+        if text_bytes(value) > PARTITION_KEY_BYTES_MAX {
+            return Err(KeyError::PartitionTooLong);
+        }
+        Ok(())
+    }
+
+    /// Refuses a sort key value that is empty or too long; a schema without sort key takes any.
+    pub fn check_sort_value(&self, value: &AttributeValue) -> Result<(), KeyError> {
+        let Some(attribute) = &self.sort else { return Ok(()) };
+        not_empty(attribute, value)?;
+        if text_bytes(value) > SORT_KEY_BYTES_MAX {
+            return Err(KeyError::SortTooLong);
+        }
+        Ok(())
     }
 }
 
