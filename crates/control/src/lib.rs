@@ -14,6 +14,7 @@
 //! Tested beside the code; formats by the files under `samples/`; described in
 //! `docs/internals/control.md`.
 
+pub mod global;
 pub mod node;
 pub mod region;
 pub mod stored;

@@ -83,10 +83,10 @@ impl RegionState {
         if self.present(id)?.is_removed() {
             return Ok(Done::Changed);
         }
-        if let Some(heir) = replaced_by {
-            if heir == id || self.present(heir)?.is_removed() {
-                return Err(Refusal::NodeNotFound);
-            }
+        if let Some(heir) = replaced_by
+            && (heir == id || self.present(heir)?.is_removed())
+        {
+            return Err(Refusal::NodeNotFound);
         }
         self.another_takes_replicas(id)?;
         self.set_node_state(id, NodeState::Removed { replaced_by })
