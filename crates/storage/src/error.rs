@@ -78,7 +78,6 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    #[allow(dead_code, reason = "its callers land next")]
     pub(crate) fn corrupt(file: impl Into<PathBuf>, offset: u64, why: impl Into<String>) -> Self {
         StorageError::Corrupt { file: file.into(), offset, why: why.into() }
     }

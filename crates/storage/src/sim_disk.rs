@@ -1,1 +1,380 @@
 //! A simulated disk: files in memory that lose what was not synced.
+//!
+//! Nothing here is random: whoever crashes the disk decides what survives. A [`SimDisk`] is a
+//! handle; its clones share the files, so that a restarted node opens what the crashed one left.
+//! Handles that were open at a crash fail afterwards, as those of a dead process.
+//!
+//! # Invariants
+//!
+//! - What [`DiskFile::sync`] covered survives every crash; a name survives once
+//!   [`Disk::sync_dir`] covered it.
+//! - What survives of the rest was written: nothing is invented.
+//!
+//! Tested beside the code and by the property tests of the log.
+
+use crate::{Disk, DiskFile};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// The unit in which [`SimDisk::crash_by_sector`] loses bytes.
+pub const SECTOR_BYTES: usize = 512;
+
+/// A directory of files in memory. Clones share it.
+#[derive(Clone)]
+pub struct SimDisk {
+    path: PathBuf,
+    state: Arc<Mutex<State>>,
+    /// The crash that this handle has not outlived.
+    life: u64,
+}
+
+#[derive(Default)]
+struct State {
+    life: u64,
+    files: BTreeMap<u64, FileState>,
+    names: BTreeMap<String, u64>,
+    durable_names: BTreeMap<String, u64>,
+    next_file: u64,
+    capacity: Option<u64>,
+    fail_syncs: bool,
+    fail_writes: bool,
+    syncs: u64,
+}
+
+#[derive(Default)]
+struct FileState {
+    durable: Vec<u8>,
+    current: Vec<u8>,
+    pending: Vec<Pending>,
+}
+
+/// A change that no sync covered yet.
+enum Pending {
+    Write(usize, Vec<u8>),
+    SetLen(usize),
+}
+
+impl Pending {
+    fn weight(&self) -> usize {
+        match self {
+            Pending::Write(_, bytes) => bytes.len(),
+            Pending::SetLen(_) => 1,
+        }
+    }
+
+    fn apply(&self, contents: &mut Vec<u8>, budget: usize) {
+        match self {
+            Pending::Write(offset, bytes) => {
+                write(contents, *offset, &bytes[..bytes.len().min(budget)]);
+            }
+            Pending::SetLen(len) if budget > 0 => contents.resize(*len, 0),
+            Pending::SetLen(_) => {}
+        }
+    }
+}
+
+fn write(contents: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    let end = offset + bytes.len();
+    if bytes.is_empty() {
+        return;
+    }
+    if contents.len() < end {
+        contents.resize(end, 0);
+    }
+    contents[offset..end].copy_from_slice(bytes);
+}
+
+impl Default for SimDisk {
+    fn default() -> Self {
+        SimDisk::new("sim")
+    }
+}
+
+impl SimDisk {
+    /// An empty directory; `path` is for error texts only.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        SimDisk { path: path.into(), state: Arc::default(), life: 0 }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics while it holds this lock")
+    }
+
+    fn alive(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.lock();
+        if state.life == self.life {
+            Ok(state)
+        } else {
+            Err(io::Error::other("the process of this handle crashed"))
+        }
+    }
+
+    /// Loses what was not synced, except for what `keep` leaves, and returns the handle of the
+    /// next life.
+    ///
+    /// `keep` is asked once for each file with unsynced bytes, in the order of their making, and
+    /// answers how many of them survive: the first ones written, the last of these writes torn in
+    /// the middle. It is asked with 1 for each name that was made or removed and not synced.
+    pub fn crash(&self, mut keep: impl FnMut(usize) -> usize) -> SimDisk {
+        self.crash_with(|file| {
+            let total = file.pending.iter().map(Pending::weight).sum();
+            let mut budget = if total == 0 { 0 } else { keep(total) };
+            for change in &file.pending {
+                change.apply(&mut file.durable, budget);
+                budget = budget.saturating_sub(change.weight());
+            }
+        })
+        .finish_names(keep)
+    }
+
+    /// As [`SimDisk::crash`], but unsynced bytes survive or are lost sector by sector, in no
+    /// order. `keep` is asked once for each sector of each unsynced change, and once for each
+    /// unsynced name.
+    pub fn crash_by_sector(&self, mut keep: impl FnMut() -> bool) -> SimDisk {
+        self.crash_with(|file| {
+            for change in &file.pending {
+                match change {
+                    Pending::SetLen(_) if !keep() => {}
+                    Pending::SetLen(_) => change.apply(&mut file.durable, 1),
+                    Pending::Write(offset, bytes) => {
+                        for (at, part) in sectors(*offset, bytes) {
+                            if keep() {
+                                write(&mut file.durable, at, part);
+                            }
+                        }
+                    }
+                }
+            }
+        })
+        .finish_names(|_| usize::from(keep()))
+    }
+
+    /// Ends the process but not the machine: nothing is lost, and old handles fail.
+    pub fn kill(&self) -> SimDisk {
+        let mut state = self.lock();
+        state.life += 1;
+        SimDisk { path: self.path.clone(), state: Arc::clone(&self.state), life: state.life }
+    }
+
+    fn crash_with(&self, mut settle: impl FnMut(&mut FileState)) -> SimDisk {
+        let mut state = self.lock();
+        state.life += 1;
+        for file in state.files.values_mut() {
+            settle(file);
+            file.pending.clear();
+            file.current = file.durable.clone();
+        }
+        SimDisk { path: self.path.clone(), state: Arc::clone(&self.state), life: state.life }
+    }
+
+    fn finish_names(self, mut keep: impl FnMut(usize) -> usize) -> SimDisk {
+        let mut state = self.lock();
+        let State { names, durable_names, files, .. } = &mut *state;
+        let all: Vec<String> = names.keys().chain(durable_names.keys()).cloned().collect();
+        for name in all {
+            let (now, durable) = (names.get(&name).copied(), durable_names.get(&name).copied());
+            if now != durable && keep(1) > 0 {
+                match now {
+                    Some(file) => durable_names.insert(name, file),
+                    None => durable_names.remove(&name),
+                };
+            } else if now != durable {
+                match durable {
+                    Some(file) => names.insert(name, file),
+                    None => names.remove(&name),
+                };
+            }
+        }
+        files.retain(|file, _| names.values().any(|named| named == file));
+        drop(state);
+        self
+    }
+
+    /// Total bytes that fit; `None` for no limit.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.lock().capacity = bytes;
+    }
+
+    /// Whether syncs fail from now on.
+    pub fn set_fail_syncs(&self, fail: bool) {
+        self.lock().fail_syncs = fail;
+    }
+
+    /// Whether writes fail from now on.
+    pub fn set_fail_writes(&self, fail: bool) {
+        self.lock().fail_writes = fail;
+    }
+
+    /// How many syncs of files succeeded.
+    pub fn syncs(&self) -> u64 {
+        self.lock().syncs
+    }
+
+    /// The contents of a file as a process reads them.
+    pub fn contents(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.lock();
+        let file = state.names.get(name)?;
+        state.files.get(file).map(|f| f.current.clone())
+    }
+
+    /// Replaces the contents of a file, durably, making it when there is none: damage on purpose.
+    pub fn set_contents(&self, name: &str, bytes: Vec<u8>) {
+        let mut state = self.lock();
+        let file = state.name(name);
+        state.durable_names.insert(name.to_string(), file);
+        let contents = FileState { durable: bytes.clone(), current: bytes, pending: Vec::new() };
+        state.files.insert(file, contents);
+    }
+
+    /// Flips one bit of a file, durably. False when the file is shorter.
+    pub fn flip_bit(&self, name: &str, byte: usize, bit: u8) -> bool {
+        let mut state = self.lock();
+        let Some(file) = state.names.get(name).copied() else { return false };
+        let Some(file) = state.files.get_mut(&file) else { return false };
+        let mask = 1 << (bit % 8);
+        let flipped = file.current.get_mut(byte).map(|b| *b ^= mask).is_some();
+        if let Some(durable) = file.durable.get_mut(byte) {
+            *durable ^= mask;
+        }
+        flipped
+    }
+}
+
+fn sectors(offset: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let head = (SECTOR_BYTES - offset % SECTOR_BYTES).min(bytes.len());
+    let (first, rest) = bytes.split_at(head);
+    let rest = rest
+        .chunks(SECTOR_BYTES)
+        .enumerate()
+        .map(move |(n, part)| (offset + head + n * SECTOR_BYTES, part));
+    std::iter::once((offset, first)).chain(rest)
+}
+
+impl State {
+    fn name(&mut self, name: &str) -> u64 {
+        let next = self.next_file;
+        let file = *self.names.entry(name.to_string()).or_insert(next);
+        self.next_file += u64::from(file == next);
+        file
+    }
+
+    /// Bytes that may be added to a file of `len` to make it `wanted` long.
+    fn room(&self, len: usize, wanted: usize) -> usize {
+        let more = wanted.saturating_sub(len);
+        let used: usize = self.files.values().map(|f| f.current.len()).sum();
+        let free = self.capacity.map(|c| usize::try_from(c).unwrap_or(usize::MAX));
+        free.map_or(more, |free| more.min(free.saturating_sub(used)))
+    }
+}
+
+impl Disk for SimDisk {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.alive()?.names.keys().cloned().collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.alive()?;
+        if state.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let file = state.name(name);
+        state.files.insert(file, FileState::default());
+        Ok(Arc::new(SimFile { disk: self.clone(), file }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let state = self.alive()?;
+        let file = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Arc::new(SimFile { disk: self.clone(), file }))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.alive()?.names.remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        let mut state = self.alive()?;
+        if state.fail_syncs {
+            return Err(io::Error::other("a simulated sync failure"));
+        }
+        state.durable_names = state.names.clone();
+        Ok(())
+    }
+}
+
+struct SimFile {
+    disk: SimDisk,
+    file: u64,
+}
+
+impl SimFile {
+    fn with<T>(&self, f: impl FnOnce(&mut FileState) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.disk.alive()?;
+        f(state.files.get_mut(&self.file).ok_or(io::ErrorKind::NotFound)?)
+    }
+}
+
+fn offset_usize(offset: u64) -> io::Result<usize> {
+    usize::try_from(offset).map_err(io::Error::other)
+}
+
+impl DiskFile for SimFile {
+    fn len(&self) -> io::Result<u64> {
+        self.with(|file| u64::try_from(file.current.len()).map_err(io::Error::other))
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let offset = offset_usize(offset)?;
+        let mut state = self.disk.alive()?;
+        if state.fail_writes {
+            return Err(io::Error::other("a simulated write failure"));
+        }
+        let len = state.files.get(&self.file).map_or(0, |f| f.current.len());
+        let wanted = offset + bytes.len();
+        let end = len.saturating_add(state.room(len, wanted)).min(wanted).max(offset);
+        let fits = &bytes[..end - offset];
+        let fits = if end < wanted && len < offset { &[][..] } else { fits };
+        let file = state.files.get_mut(&self.file).ok_or(io::ErrorKind::NotFound)?;
+        write(&mut file.current, offset, fits);
+        file.pending.push(Pending::Write(offset, fits.to_vec()));
+        if fits.len() < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let offset = offset_usize(offset)?;
+        self.with(|file| {
+            let found =
+                offset.checked_add(buffer.len()).and_then(|end| file.current.get(offset..end));
+            buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        })
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let len = offset_usize(len)?;
+        self.with(|file| {
+            file.current.resize(len, 0);
+            file.pending.push(Pending::SetLen(len));
+            Ok(())
+        })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.disk.alive()?;
+        if state.fail_syncs {
+            return Err(io::Error::other("a simulated sync failure"));
+        }
+        state.syncs += 1;
+        let file = state.files.get_mut(&self.file).ok_or(io::ErrorKind::NotFound)?;
+        for change in std::mem::take(&mut file.pending) {
+            change.apply(&mut file.durable, usize::MAX);
+        }
+        Ok(())
+    }
+}

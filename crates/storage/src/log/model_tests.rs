@@ -1,0 +1,1 @@
+//! Random histories and crashes over the simulated disk, against a model.
