@@ -1,0 +1,310 @@
+//! Holds a request to the constraints of its shape, as the service words them.
+//!
+//! The older wording is `Value 'v' at 'path' failed to satisfy constraint: ...` with a path of
+//! lower-case first letters; the newer one, on the members that the data file marks, leaves the
+//! value out and keeps the names as they are. All failures are counted in one message.
+//!
+//! # Invariants
+//!
+//! - Failures come in the order of the data file; at most `FAILURES_MAX` are told.
+//!
+//! Tested by `shape/tests.rs`.
+
+use super::model::{Bounds, Model, Shape, ShapeId};
+use super::node::{Fields, Node, lower_first};
+use super::pattern::Class;
+use crate::error::ApiError;
+
+/// Most failures in one message, as the service does.
+const FAILURES_MAX: usize = 10;
+const NAME_PATTERN: &str = "[a-zA-Z0-9_.-]+";
+const NAME_CHARACTERS_MIN: usize = 3;
+const NAME_CHARACTERS_MAX: usize = 255;
+
+/// Checks a request; the error counts every failure.
+pub fn check(fields: &Fields) -> Result<(), ApiError> {
+    let mut failures = Failures { texts: Vec::new() };
+    failures.fields(fields, &Path::root());
+    failures.finish()
+}
+
+/// Checks one table name (or ARN) that is not held to the model's constraints.
+pub fn check_table_name(name: &str) -> Result<(), ApiError> {
+    let mut failures = Failures { texts: Vec::new() };
+    failures.table(name, &Path::root().field("TableName", false));
+    failures.finish()
+}
+
+#[derive(Clone)]
+struct Path {
+    lower: String,
+    exact: String,
+    newer: bool,
+}
+
+impl Path {
+    fn root() -> Self {
+        Path { lower: String::new(), exact: String::new(), newer: false }
+    }
+
+    fn field(&self, name: &str, newer: bool) -> Self {
+        let dot = if self.exact.is_empty() { "" } else { "." };
+        Path {
+            lower: format!("{}{dot}{}", self.lower, lower_first(name)),
+            exact: format!("{}{dot}{name}", self.exact),
+            newer: self.newer || newer,
+        }
+    }
+
+    fn member(&self, key: &str) -> Self {
+        Path {
+            lower: format!("{}.{key}.member", self.lower),
+            exact: format!("{}.{key}.member", self.exact),
+            newer: self.newer,
+        }
+    }
+
+    fn older(&self) -> Self {
+        Path { newer: false, ..self.clone() }
+    }
+}
+
+struct Failures {
+    texts: Vec<String>,
+}
+
+impl Failures {
+    fn finish(self) -> Result<(), ApiError> {
+        let count = self.texts.len();
+        if count == 0 {
+            return Ok(());
+        }
+        let s = if count == 1 { "" } else { "s" };
+        let texts = self.texts.join("; ");
+        Err(ApiError::Validation(format!("{count} validation error{s} detected: {texts}")))
+    }
+
+    fn add(&mut self, value: Option<&str>, path: &Path, constraint: &str) {
+        if self.texts.len() >= FAILURES_MAX {
+            return;
+        }
+        let head = match (path.newer, value) {
+            (true, _) => format!("Value at '{}'", path.exact),
+            (false, Some(value)) => format!("Value '{value}' at '{}'", path.lower),
+            (false, None) => format!("Value null at '{}'", path.lower),
+        };
+        self.texts.push(format!("{head} failed to satisfy constraint: {constraint}"));
+    }
+
+    fn fields(&mut self, fields: &Fields, path: &Path) {
+        for (member, value) in fields.pairs() {
+            match value {
+                None if member.required => {
+                    let path = path.field(&member.name, false);
+                    self.add(None, &path.older(), "Member must not be null");
+                }
+                None => {}
+                Some(node) => self.node(node, member.shape, path, &member.name, member.newer),
+            }
+        }
+    }
+
+    fn node(&mut self, node: &Node, shape: ShapeId, path: &Path, name: &str, newer: bool) {
+        // Most values have no constraint: only the paths that are needed are built.
+        let here = || path.field(name, newer);
+        match (Model::get().shape(shape), node) {
+            (Shape::Boolean | Shape::Double | Shape::Timestamp | Shape::Blob, _)
+            | (Shape::Value | Shape::Item, _) => {}
+            (Shape::String { bounds, pattern: None }, _) if *bounds == Bounds::default() => {}
+            (Shape::Structure(_), Node::Fields(fields)) => self.fields(fields, &here()),
+            (_, node) => self.at(node, shape, &here()),
+        }
+    }
+
+    fn at(&mut self, node: &Node, shape: ShapeId, path: &Path) {
+        match (Model::get().shape(shape), node) {
+            (Shape::String { bounds, pattern }, Node::Text(text)) => {
+                if pattern.as_deref().is_some_and(|p| !matches(p, text)) {
+                    self.pattern(text, path, pattern.as_deref().unwrap_or_default());
+                }
+                self.length(text.chars().count(), *bounds, || text.clone(), path);
+            }
+            (Shape::Table, Node::Text(text)) => self.table(text, path),
+            (Shape::Enum(values), Node::Text(text)) => self.one_of(text, values, path),
+            (Shape::Integer(bounds) | Shape::Long(bounds), Node::Number(number)) => {
+                self.range(*number, *bounds, path);
+            }
+            (Shape::List { element, bounds }, Node::List(nodes)) => {
+                self.length(nodes.len(), *bounds, || node.echo(), path);
+                for (at, node) in nodes.iter().enumerate() {
+                    self.at(node, *element, &path.member(&(at + 1).to_string()));
+                }
+            }
+            (Shape::Map { key, value, bounds }, Node::Map(entries)) => {
+                self.length(entries.len(), *bounds, || node.echo(), path);
+                self.map(node, entries, (*key, *value), path);
+            }
+            (Shape::Structure(_), Node::Fields(fields)) => self.fields(fields, path),
+            _ => {}
+        }
+    }
+
+    fn map(
+        &mut self,
+        whole: &Node,
+        entries: &[(String, Node)],
+        (key, value): (ShapeId, ShapeId),
+        path: &Path,
+    ) {
+        if matches!(Model::get().shape(key), Shape::Table)
+            && entries.iter().any(|(name, _)| table_faults(name).next().is_some())
+        {
+            let text = format!(
+                "Map keys must satisfy constraint: [Member must have length less than or equal to \
+                 {NAME_CHARACTERS_MAX}, Member must have length greater than or equal to \
+                 {NAME_CHARACTERS_MIN}, Member must satisfy regular expression pattern: \
+                 {NAME_PATTERN}]"
+            );
+            self.add(Some(&json_echo(whole)), &path.older(), &text);
+        }
+        let list_bounds = match Model::get().shape(value) {
+            Shape::List { bounds, .. } if !path.newer => *bounds,
+            _ => Bounds::default(),
+        };
+        for (name, node) in entries {
+            if let Node::List(list) = node
+                && outside(list.len(), list_bounds)
+            {
+                let (min, max) = (list_bounds.min.unwrap_or(0), list_bounds.max.unwrap_or(0));
+                let text = format!(
+                    "Map value must satisfy constraint: [Member must have length less than or \
+                     equal to {max}, Member must have length greater than or equal to {min}]"
+                );
+                self.add(Some(&whole.echo()), path, &text);
+                continue;
+            }
+            self.at(node, value, &path.member(name));
+        }
+    }
+
+    fn table(&mut self, text: &str, path: &Path) {
+        let name = crate::table_name(text);
+        for fault in table_faults(name) {
+            match fault {
+                TableFault::Pattern => self.pattern(name, path, NAME_PATTERN),
+                TableFault::Empty => self.shorter(1, name, path),
+                TableFault::Short => self.shorter(NAME_CHARACTERS_MIN, name, path),
+                TableFault::Long => {
+                    let text = format!(
+                        "Member must have length less than or equal to {NAME_CHARACTERS_MAX}"
+                    );
+                    self.add(Some(name), path, &text);
+                }
+            }
+        }
+    }
+
+    fn shorter(&mut self, min: usize, text: &str, path: &Path) {
+        let constraint = format!("Member must have length greater than or equal to {min}");
+        self.add(Some(text), path, &constraint);
+    }
+
+    fn pattern(&mut self, text: &str, path: &Path, pattern: &str) {
+        let constraint = format!("Member must satisfy regular expression pattern: {pattern}");
+        self.add(Some(text), path, &constraint);
+    }
+
+    fn one_of(&mut self, text: &str, values: &[String], path: &Path) {
+        if !values.iter().any(|value| value == text) {
+            let values = values.join(", ");
+            let constraint = format!("Member must satisfy enum value set: [{values}]");
+            self.add(Some(text), path, &constraint);
+        }
+    }
+
+    fn range(&mut self, number: i64, bounds: Bounds, path: &Path) {
+        let text = number.to_string();
+        if let Some(min) = bounds.min.filter(|min| number < *min) {
+            let constraint = format!("Member must have value greater than or equal to {min}");
+            self.add(Some(&text), path, &constraint);
+        }
+        if let Some(max) = bounds.max.filter(|max| number > *max) {
+            let constraint = format!("Member must have value less than or equal to {max}");
+            self.add(Some(&text), path, &constraint);
+        }
+    }
+
+    fn length(&mut self, length: usize, bounds: Bounds, echo: impl Fn() -> String, path: &Path) {
+        let length = i64::try_from(length).unwrap_or(i64::MAX);
+        if let Some(min) = bounds.min.filter(|min| length < *min) {
+            let constraint = format!("Member must have length greater than or equal to {min}");
+            self.add(Some(&echo()), path, &constraint);
+        }
+        if let Some(max) = bounds.max.filter(|max| length > *max) {
+            let constraint = format!("Member must have length less than or equal to {max}");
+            self.add(Some(&echo()), path, &constraint);
+        }
+    }
+}
+
+enum TableFault {
+    Pattern,
+    Empty,
+    Short,
+    Long,
+}
+
+fn table_faults(text: &str) -> impl Iterator<Item = TableFault> {
+    let name = crate::table_name(text);
+    let count = name.chars().count();
+    let pattern = (count > 0 && !matches(NAME_PATTERN, name)).then_some(TableFault::Pattern);
+    let length = match count {
+        0 => Some(TableFault::Empty),
+        1..NAME_CHARACTERS_MIN => Some(TableFault::Short),
+        NAME_CHARACTERS_MIN..=NAME_CHARACTERS_MAX => None,
+        _ => Some(TableFault::Long),
+    };
+    pattern.into_iter().chain(length)
+}
+
+fn matches(pattern: &str, text: &str) -> bool {
+    Class::parse(pattern).is_none_or(|class| class.matches(text))
+}
+
+fn outside(length: usize, bounds: Bounds) -> bool {
+    let length = i64::try_from(length).unwrap_or(i64::MAX);
+    bounds.min.is_some_and(|min| length < min) || bounds.max.is_some_and(|max| length > max)
+}
+
+/// Prints a map whose values are structures as JSON, as BatchGetItem's message does.
+fn json_echo(node: &Node) -> String {
+    match node {
+        Node::Map(entries) if entries.iter().all(|(_, v)| matches!(v, Node::Fields(_))) => {
+            let entries: Vec<String> = entries
+                .iter()
+                .map(|(key, value)| format!("\"{key}\":{}", json_fields(value)))
+                .collect();
+            format!("{{{}}}", entries.join(","))
+        }
+        other => other.echo(),
+    }
+}
+
+fn json_fields(node: &Node) -> String {
+    match node {
+        Node::Fields(fields) => {
+            let members: Vec<String> = fields
+                .pairs()
+                .filter_map(|(member, value)| {
+                    Some(format!("\"{}\":{}", member.name, json_fields(value?)))
+                })
+                .collect();
+            format!("{{{}}}", members.join(","))
+        }
+        Node::List(list) => {
+            format!("[{}]", list.iter().map(json_fields).collect::<Vec<_>>().join(","))
+        }
+        Node::Text(text) => format!("\"{text}\""),
+        other => other.echo(),
+    }
+}
