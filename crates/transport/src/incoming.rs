@@ -1,0 +1,88 @@
+//! Accepted connections as tonic takes them.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::{Stream, stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::transport::server::Connected;
+
+use crate::{Acceptor, SwitchedIo};
+
+/// Connections that are open at the same time: two for each of 500 peers.
+const CONNECTIONS_MAX: usize = 1000;
+
+/// Accepted connections; no more than [`CONNECTIONS_MAX`] at a time.
+pub(crate) fn incoming(acceptor: Acceptor) -> impl Stream<Item = io::Result<PeerSocket>> {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    stream::unfold((acceptor, room), |(acceptor, room)| async move {
+        // The semaphore is never closed; if it were, nothing would be accepted.
+        let permit = room.clone().acquire_owned().await.ok()?;
+        let (io, remote) = acceptor.accept().await;
+        Some((Ok(PeerSocket { io, remote, _permit: permit }), (acceptor, room)))
+    })
+}
+
+/// An accepted connection.
+pub(crate) struct PeerSocket {
+    io: SwitchedIo<TcpStream>,
+    remote: SocketAddr,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Remote(pub(crate) IpAddr);
+
+impl Connected for PeerSocket {
+    type ConnectInfo = Remote;
+
+    fn connect_info(&self) -> Remote {
+        Remote(self.remote.ip())
+    }
+}
+
+impl AsyncRead for PeerSocket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for PeerSocket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
