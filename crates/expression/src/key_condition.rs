@@ -1,0 +1,271 @@
+//! Key conditions: one partition key value and, at most, one condition on the sort key.
+//!
+//! # Invariants
+//!
+//! - A [`KeyCondition`] fits its key schema: types, lengths and operators are checked.
+//!
+//! Tested by `key_condition/tests.rs`.
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Bound;
+
+use meridian_model::{
+    AttributeValue, KeyAttribute, KeyKind, KeySchema, partition_prefix, prefix_end, sort_bound,
+};
+
+use crate::ast::{Comparator, Operand, Predicate};
+use crate::compile::condition::compile_condition;
+use crate::compile::invalid;
+use crate::error::{ExpressionError, ExpressionKind, KeyConditionError};
+use crate::parser::{Origin, parse_condition};
+use crate::path::Path;
+use crate::placeholders::Placeholders;
+
+/// Which keys a Query reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyCondition {
+    /// The partition key value.
+    pub partition: AttributeValue,
+    /// The condition on the sort key.
+    pub sort: Option<SortCondition>,
+}
+
+/// A condition on a sort key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SortCondition {
+    /// `=`
+    Equal(AttributeValue),
+    /// `<`
+    Less(AttributeValue),
+    /// `<=`
+    LessOrEqual(AttributeValue),
+    /// `>`
+    Greater(AttributeValue),
+    /// `>=`
+    GreaterOrEqual(AttributeValue),
+    /// Both bounds included.
+    Between(AttributeValue, AttributeValue),
+    /// `begins_with`, for S and B.
+    BeginsWith(AttributeValue),
+}
+
+impl SortCondition {
+    fn values(&self) -> impl Iterator<Item = &AttributeValue> {
+        let (first, second) = match self {
+            SortCondition::Equal(value)
+            | SortCondition::Less(value)
+            | SortCondition::LessOrEqual(value)
+            | SortCondition::Greater(value)
+            | SortCondition::GreaterOrEqual(value)
+            | SortCondition::BeginsWith(value) => (value, None),
+            SortCondition::Between(low, high) => (low, Some(high)),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+/// A key condition whose form is checked, before the key schema is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyConditionTerms {
+    terms: Vec<(String, SortCondition)>,
+}
+
+impl KeyCondition {
+    /// Compiles the text of a request against a key schema.
+    pub fn parse(
+        text: &str,
+        placeholders: &mut Placeholders,
+        schema: &KeySchema,
+    ) -> Result<Self, ExpressionError> {
+        KeyConditionTerms::parse(text, placeholders)?.bind(schema)
+    }
+
+    /// The encoded keys that satisfy the condition: start and end of a scan of the table.
+    pub fn bounds(&self) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+        let prefix = partition_prefix(&self.partition);
+        let after = |prefix: &[u8]| prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded);
+        let all = after(&prefix);
+        let at = |value| sort_bound(&prefix, value);
+        let Some(sort) = &self.sort else { return (Bound::Included(prefix), all) };
+        match sort {
+            SortCondition::Equal(value) => (Bound::Included(at(value)), Bound::Included(at(value))),
+            SortCondition::Less(value) => {
+                let end = Bound::Excluded(at(value));
+                (Bound::Included(prefix), end)
+            }
+            SortCondition::LessOrEqual(value) => {
+                let end = Bound::Included(at(value));
+                (Bound::Included(prefix), end)
+            }
+            SortCondition::Greater(value) => (Bound::Excluded(at(value)), all),
+            SortCondition::GreaterOrEqual(value) => (Bound::Included(at(value)), all),
+            SortCondition::Between(low, high) => {
+                (Bound::Included(at(low)), Bound::Included(at(high)))
+            }
+            SortCondition::BeginsWith(value) => {
+                let start = at(value);
+                let end = after(&start);
+                (Bound::Included(start), end)
+            }
+        }
+    }
+}
+
+impl KeyConditionTerms {
+    /// Compiles the text of a request as far as no key schema is needed.
+    pub fn parse(text: &str, placeholders: &mut Placeholders) -> Result<Self, ExpressionError> {
+        let kind = ExpressionKind::KeyCondition;
+        let written = parse_condition(text, Origin::Client).map_err(invalid(kind))?;
+        let predicate =
+            compile_condition(&written, placeholders, Origin::Client).map_err(invalid(kind))?;
+        let mut terms = Vec::new();
+        collect(predicate, &mut terms)?;
+        Ok(KeyConditionTerms { terms })
+    }
+
+    /// Takes terms that were built without a text: an attribute and its condition each.
+    pub fn new(terms: Vec<(String, SortCondition)>) -> Self {
+        KeyConditionTerms { terms }
+    }
+
+    /// Fits the terms to a key schema.
+    pub fn bind(mut self, schema: &KeySchema) -> Result<KeyCondition, ExpressionError> {
+        if self.terms.len() > 2 {
+            return Err(KeyConditionError::TooMany.into());
+        }
+        let missed = |attribute: &KeyAttribute| {
+            ExpressionError::from(KeyConditionError::Missed(attribute.name.clone()))
+        };
+        let partition =
+            self.take(&schema.partition.name).ok_or_else(|| missed(&schema.partition))?;
+        let sort = match (&schema.sort, self.terms.pop()) {
+            (_, None) => None,
+            (Some(attribute), Some((name, term))) if name == attribute.name => {
+                Some((attribute, term))
+            }
+            (Some(attribute), Some(_)) => return Err(missed(attribute)),
+            (None, Some(_)) => return Err(KeyConditionError::Unsupported.into()),
+        };
+        check_kind(&schema.partition, &partition)?;
+        if let Some((attribute, term)) = &sort {
+            check_kind(attribute, term)?;
+        }
+        let SortCondition::Equal(partition) = partition else {
+            return Err(KeyConditionError::Unsupported.into());
+        };
+        schema.check_partition_value(&partition)?;
+        let sort = sort.map(|(_, term)| term);
+        sort.iter().flat_map(SortCondition::values).try_for_each(|v| schema.check_sort_value(v))?;
+        Ok(KeyCondition { partition, sort })
+    }
+
+    fn take(&mut self, name: &str) -> Option<SortCondition> {
+        let position = self.terms.iter().position(|(attribute, _)| attribute == name)?;
+        Some(self.terms.remove(position).1)
+    }
+}
+
+fn check_kind(attribute: &KeyAttribute, term: &SortCondition) -> Result<(), KeyConditionError> {
+    if term.values().all(|value| KeyKind::of(value) == Some(attribute.kind)) {
+        Ok(())
+    } else {
+        Err(KeyConditionError::Type)
+    }
+}
+
+/// Takes the terms out of a predicate of `AND`s.
+fn collect(
+    predicate: Predicate,
+    terms: &mut Vec<(String, SortCondition)>,
+) -> Result<(), KeyConditionError> {
+    let (name, term) = match predicate {
+        Predicate::And(parts) => {
+            return parts.into_iter().try_for_each(|part| collect(part, terms));
+        }
+        Predicate::Or(_) => return Err(KeyConditionError::Operator("OR")),
+        Predicate::Not(_) => return Err(KeyConditionError::Operator("NOT")),
+        Predicate::In { .. } => return Err(KeyConditionError::Operator("IN")),
+        Predicate::Exists(_) => return Err(KeyConditionError::Operator("attribute_exists")),
+        Predicate::NotExists(_) => {
+            return Err(KeyConditionError::Operator("attribute_not_exists"));
+        }
+        Predicate::HasType(..) => return Err(KeyConditionError::Operator("attribute_type")),
+        Predicate::Contains(..) => return Err(KeyConditionError::Operator("contains")),
+        Predicate::Compare { comparator, left, right } => compare(comparator, left, right)?,
+        Predicate::Between { operand, low, high } => {
+            let (name, [low, high]) = attribute_first("BETWEEN", operand, [low, high])?;
+            (name, SortCondition::Between(low, high))
+        }
+        Predicate::BeginsWith(operand, prefix) => {
+            let (name, [prefix]) = attribute_first("begins_with", operand, [prefix])?;
+            (name, SortCondition::BeginsWith(prefix))
+        }
+    };
+    if terms.iter().any(|(other, _)| *other == name) {
+        return Err(KeyConditionError::TwoPerKey);
+    }
+    terms.push((name, term));
+    Ok(())
+}
+
+fn compare(
+    comparator: Comparator,
+    left: Operand,
+    right: Operand,
+) -> Result<(String, SortCondition), KeyConditionError> {
+    if comparator == Comparator::NotEqual {
+        return Err(KeyConditionError::Operator("<>"));
+    }
+    let (path, comparator, value) = match (left, right) {
+        (Operand::Size(_), _) => return Err(KeyConditionError::NestedOperation),
+        (Operand::Path(path), Operand::Value(value)) => (path, comparator, value),
+        (Operand::Value(value), Operand::Path(path)) => (path, comparator.mirrored(), value),
+        (Operand::Path(path), other) => {
+            top_level(path)?;
+            return Err(match other {
+                Operand::Size(_) => KeyConditionError::NestedOperation,
+                Operand::Path(_) | Operand::Value(_) => KeyConditionError::TwoAttributes,
+            });
+        }
+        (Operand::Value(_), Operand::Size(_)) => return Err(KeyConditionError::NestedOperation),
+        (Operand::Value(_), Operand::Value(_)) => return Err(KeyConditionError::NoAttribute),
+    };
+    let term = match comparator {
+        Comparator::Equal => SortCondition::Equal(value),
+        Comparator::NotEqual => return Err(KeyConditionError::Operator("<>")),
+        Comparator::Less => SortCondition::Less(value),
+        Comparator::LessOrEqual => SortCondition::LessOrEqual(value),
+        Comparator::Greater => SortCondition::Greater(value),
+        Comparator::GreaterOrEqual => SortCondition::GreaterOrEqual(value),
+    };
+    Ok((top_level(path)?, term))
+}
+
+/// Takes an operator's first operand as an attribute and the others as values.
+fn attribute_first<const N: usize>(
+    operator: &'static str,
+    first: Operand,
+    others: [Operand; N],
+) -> Result<(String, [AttributeValue; N]), KeyConditionError> {
+    let name = match first {
+        Operand::Path(path) => top_level(path)?,
+        Operand::Value(_) | Operand::Size(_) => {
+            return Err(KeyConditionError::AttributeNotFirst(operator));
+        }
+    };
+    let mut values = Vec::with_capacity(N);
+    for other in others {
+        match other {
+            Operand::Value(value) => values.push(value),
+            Operand::Path(_) => return Err(KeyConditionError::TwoAttributes),
+            Operand::Size(_) => return Err(KeyConditionError::NestedOperation),
+        }
+    }
+    Ok((name, values.try_into().expect("as many values as operands")))
+}
+
+fn top_level(path: Path) -> Result<String, KeyConditionError> {
+    if path.steps.is_empty() { Ok(path.attribute) } else { Err(KeyConditionError::NestedAttribute) }
+}
