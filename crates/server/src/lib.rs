@@ -8,5 +8,16 @@
 //!
 //! Tested beside the code over real sockets on free ports.
 
+#[path = "../../api/src/admin.rs"]
+pub mod admin_seam;
+mod meridian_api {
+    pub use crate::admin_seam as admin;
+}
+pub mod admin;
+mod answers;
+pub mod client;
 pub mod config;
+pub mod http;
+pub mod listener;
 pub mod logging;
+pub mod metering;

@@ -1,0 +1,134 @@
+//! Which admin call a path and a body mean.
+
+use crate::meridian_api::admin::AdminCall;
+use http::{Method, Uri};
+use serde_json::Value;
+
+/// What a request wants done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Call(AdminCall),
+    BlackHole(bool),
+}
+
+/// Why a request means nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unroutable {
+    NotFound,
+    Invalid(String),
+}
+
+/// Reads a request.
+pub(super) fn action(method: &Method, uri: &Uri, body: &Value) -> Result<Action, Unroutable> {
+    let path: Vec<String> = uri.path().split('/').skip(1).map(unescaped).collect();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let query = Query(uri.query().unwrap_or_default());
+    match *method {
+        Method::GET => reading(&path, &query).map(Action::Call),
+        Method::POST => match path[..] {
+            ["admin", "blackhole"] => {
+                let on = body.get("on").and_then(Value::as_bool);
+                on.map(Action::BlackHole).ok_or_else(|| invalid("`on` must be true or false"))
+            }
+            _ => doing(&path, body).map(Action::Call),
+        },
+        _ => Err(Unroutable::NotFound),
+    }
+}
+
+fn reading(path: &[&str], query: &Query<'_>) -> Result<AdminCall, Unroutable> {
+    Ok(match *path {
+        ["admin", "status"] => AdminCall::Status,
+        ["admin", "tables"] => AdminCall::Tables,
+        ["admin", "regions"] => AdminCall::Regions,
+        ["admin", "lag"] => AdminCall::Lag,
+        ["admin", "conflicts", table] => AdminCall::Conflicts { table: table.to_owned() },
+        ["admin", "digest", table] => {
+            AdminCall::Digest { table: table.to_owned(), partition: query.number("partition")? }
+        }
+        ["admin", "dump", table] => AdminCall::Dump {
+            table: table.to_owned(),
+            partition: query
+                .number("partition")?
+                .ok_or_else(|| invalid("`partition` is needed"))?,
+            after: query.text("after"),
+        },
+        _ => return Err(Unroutable::NotFound),
+    })
+}
+
+fn doing(path: &[&str], body: &Value) -> Result<AdminCall, Unroutable> {
+    Ok(match *path {
+        ["admin", "cluster", "init"] => AdminCall::ClusterInit { nodes: number(body, "nodes")? },
+        ["admin", "region", region, "fail"] => AdminCall::RegionFail {
+            region: region.to_owned(),
+            override_epoch: number(body, "override_epoch")?,
+        },
+        ["admin", "region", region, "restore"] => {
+            AdminCall::RegionRestore { region: region.to_owned() }
+        }
+        ["admin", "region", region, "evacuate"] => AdminCall::RegionEvacuate {
+            region: region.to_owned(),
+            target: body.get("target").and_then(Value::as_str).map(str::to_owned),
+            abort: body.get("abort").and_then(Value::as_bool).unwrap_or(false),
+        },
+        ["admin", "node", "add"] => AdminCall::NodeAdd { node: node(body)? },
+        ["admin", "node", "drain"] => AdminCall::NodeDrain { node: node(body)? },
+        ["admin", "node", "remove"] => AdminCall::NodeRemove { node: node(body)? },
+        _ => return Err(Unroutable::NotFound),
+    })
+}
+
+fn invalid(text: &str) -> Unroutable {
+    Unroutable::Invalid(text.to_owned())
+}
+
+fn node(body: &Value) -> Result<u64, Unroutable> {
+    number(body, "node")?.ok_or_else(|| invalid("`node` is needed"))
+}
+
+fn number(body: &Value, name: &str) -> Result<Option<u64>, Unroutable> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_u64() {
+            Some(number) => Ok(Some(number)),
+            None => Err(Unroutable::Invalid(format!("`{name}` must be a whole number"))),
+        },
+    }
+}
+
+struct Query<'a>(&'a str);
+
+impl Query<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        let pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(key, _)| *key == name).map(|(_, value)| unescaped(value)).next()
+    }
+
+    fn number(&self, name: &str) -> Result<Option<u64>, Unroutable> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let number = text.parse().ok();
+        number.map(Some).ok_or_else(|| Unroutable::Invalid(format!("`{name}` must be a number")))
+    }
+}
+
+/// Undoes percent-encoding; what is not an escape stays as it is.
+fn unescaped(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let escape = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
+        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(value) if byte == b'%' => {
+                out.push(value);
+                at += 3;
+            }
+            _ => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

@@ -1,0 +1,193 @@
+//! The DynamoDB endpoint: JSON 1.0 over HTTP/1.1.
+//!
+//! # Invariants
+//!
+//! - Every answer carries `x-amzn-RequestId`; every JSON answer a CRC32 of its body.
+//! - A body is read whole, within [`limits::BODY_BYTES_MAX`] and [`EdgeLimits::body`].
+//! - A handler that panics is answered as DynamoDB answers an internal error.
+//!
+//! Tested by `http/tests.rs` over sockets.
+
+mod meters;
+#[cfg(test)]
+mod tests;
+
+use crate::answers::{BodyError, REQUEST_ID, RequestIds, answer, read_body, text};
+use crate::listener::{Answer, HttpResponse};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use meridian_base::limits;
+use meters::Meters;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a client is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON.
+    pub body: Bytes,
+}
+
+/// Answers the operations of the DynamoDB API.
+#[async_trait]
+pub trait RequestHandler: Send + Sync + 'static {
+    /// Answers one operation. `target` is the value of `X-Amz-Target`, empty when there is none.
+    async fn handle(&self, target: &str, body: Bytes) -> HttpAnswer;
+
+    /// `Ok` when clients are served; otherwise what is being waited for.
+    async fn ready(&self) -> Result<(), String>;
+}
+
+/// Limits of the endpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct EdgeLimits {
+    /// Longest time for the body of a request.
+    pub body: Duration,
+}
+
+impl Default for EdgeLimits {
+    fn default() -> Self {
+        EdgeLimits { body: Duration::from_secs(10) }
+    }
+}
+
+/// Turns HTTP requests into operations and their results into HTTP answers.
+pub struct DynamoEdge {
+    handler: Arc<dyn RequestHandler>,
+    healthy: Bytes,
+    limits: EdgeLimits,
+    ids: RequestIds,
+    meters: Meters,
+}
+
+static CRC32: HeaderName = HeaderName::from_static("x-amz-crc32");
+static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+const JSON_1_0: &str = "application/x-amz-json-1.0";
+const JSON_PLAIN: &str = "application/json";
+
+impl DynamoEdge {
+    /// An endpoint of `region` before `handler`.
+    pub fn new(region: &str, handler: Arc<dyn RequestHandler>, limits: EdgeLimits) -> Self {
+        // The trailing space is AWS's.
+        let healthy = Bytes::from(format!("healthy: dynamodb.{region}.amazonaws.com "));
+        DynamoEdge { handler, healthy, limits, ids: RequestIds::new(), meters: Meters::new() }
+    }
+
+    async fn operation(&self, request: Request<Incoming>) -> HttpResponse {
+        let begin = Instant::now();
+        let (head, body) = request.into_parts();
+        let kind = content_type(&head.headers);
+        let target = head.headers.get(&TARGET).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let body = match read_body(body, limits::BODY_BYTES_MAX, self.limits.body).await {
+            Ok(body) => body,
+            Err(error) => return refused(error, kind),
+        };
+        let HttpAnswer { status, body } = self.handler.handle(target, body).await;
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        self.meters.note(target, status, begin.elapsed());
+        dynamo(status, kind, body)
+    }
+
+    async fn get(&self, path: &str) -> HttpResponse {
+        match path {
+            "/" | "/healthcheck" => text(StatusCode::OK, self.healthy.clone()),
+            "/health/live" => text(StatusCode::OK, "live"),
+            "/health/ready" => match self.handler.ready().await {
+                Ok(()) => text(StatusCode::OK, "ready"),
+                Err(waiting) => text(StatusCode::SERVICE_UNAVAILABLE, waiting),
+            },
+            _ => unknown_operation(),
+        }
+    }
+}
+
+impl Answer for DynamoEdge {
+    async fn answer(&self, request: Request<Incoming>, _: SocketAddr) -> HttpResponse {
+        let from_browser = request.headers().contains_key(header::ORIGIN);
+        let mut response = match *request.method() {
+            Method::POST => self.operation(request).await,
+            Method::GET | Method::HEAD => self.get(request.uri().path()).await,
+            Method::OPTIONS => preflight(request.headers()),
+            _ => unknown_operation(),
+        };
+        response.headers_mut().insert(REQUEST_ID.clone(), self.ids.next());
+        if from_browser {
+            cross_origin(response.headers_mut());
+        }
+        response
+    }
+
+    fn panicked(&self) -> HttpResponse {
+        let mut response =
+            dynamo(StatusCode::INTERNAL_SERVER_ERROR, JSON_1_0, Bytes::from_static(INTERNAL));
+        response.headers_mut().insert(REQUEST_ID.clone(), self.ids.next());
+        response
+    }
+}
+
+/// DynamoDB's body for an error of its own (AWS: Programming.Errors, "InternalServerError").
+pub(crate) const INTERNAL: &[u8] = br#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"The request processing has failed because of an unknown error, exception or failure."}"#;
+
+/// The content type of the answer: that of the request where it is one of DynamoDB's.
+fn content_type(headers: &HeaderMap) -> &'static str {
+    let asked = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if asked.trim_start().starts_with(JSON_PLAIN) { JSON_PLAIN } else { JSON_1_0 }
+}
+
+/// An answer with a checksum.
+pub(crate) fn dynamo(status: StatusCode, kind: &'static str, body: Bytes) -> HttpResponse {
+    let checksum = HeaderValue::from(crc32fast::hash(&body));
+    let mut response = answer(status, kind, body);
+    response.headers_mut().insert(CRC32.clone(), checksum);
+    response
+}
+
+fn refused(error: BodyError, kind: &'static str) -> HttpResponse {
+    let (status, body) = match error {
+        BodyError::TooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            r#"{"__type":"com.amazon.coral.service#RequestEntityTooLargeException","message":"Request exceeds the largest size that is accepted"}"#,
+        ),
+        BodyError::Slow => (
+            StatusCode::REQUEST_TIMEOUT,
+            r#"{"__type":"com.amazon.coral.service#RequestTimeoutException","message":"The body of the request did not arrive in time"}"#,
+        ),
+        BodyError::Broken => (
+            StatusCode::BAD_REQUEST,
+            r#"{"__type":"com.amazon.coral.service#SerializationException","message":"The body of the request could not be read"}"#,
+        ),
+    };
+    let mut response = dynamo(status, kind, Bytes::from_static(body.as_bytes()));
+    // What is left of the body would be taken for the next request.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// DynamoDB's answer to what is no request of its API.
+fn unknown_operation() -> HttpResponse {
+    answer(StatusCode::NOT_FOUND, "application/xml", "<UnknownOperationException/>\n")
+}
+
+fn preflight(asked: &HeaderMap) -> HttpResponse {
+    let mut response = text(StatusCode::OK, "");
+    let headers = response.headers_mut();
+    cross_origin(headers);
+    if let Some(names) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+    }
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST, GET"));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("172800"));
+    response
+}
+
+fn cross_origin(headers: &mut HeaderMap) {
+    const SHOWN: &str = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-crc32,Date";
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(SHOWN));
+}
