@@ -16,6 +16,8 @@ mod apply;
 mod apply_nodes;
 mod catalog;
 mod command;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use catalog::Catalog;
 pub use command::{
