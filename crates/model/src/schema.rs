@@ -222,3 +222,74 @@ fn text_bytes(value: &AttributeValue) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::number::Number;
+
+    fn schema() -> KeySchema {
+        KeySchema::composite(KeyAttribute::new("p", KeyKind::S), KeyAttribute::new("s", KeyKind::N))
+    }
+
+    fn text(len: usize) -> AttributeValue {
+        AttributeValue::S("x".repeat(len))
+    }
+
+    fn item(p: AttributeValue, s: AttributeValue) -> Item {
+        [("p".to_owned(), p), ("s".to_owned(), s), ("other".to_owned(), AttributeValue::Null)]
+            .into()
+    }
+
+    fn refused(item: &Item) -> String {
+        schema().key_of_item(item).expect_err("the key is wrong").to_string()
+    }
+
+    #[test]
+    fn keys_of_items_are_checked() {
+        let one = || AttributeValue::N(Number::from(1u64));
+        assert!(schema().key_of_item(&item(text(2048), one())).is_ok());
+        let mut partial = item(text(1), one());
+        partial.remove("s");
+        let start = "One or more parameter values were invalid: ";
+        assert_eq!(refused(&partial), format!("{start}Missing the key s in the item"));
+        assert_eq!(
+            refused(&item(text(1), text(1))),
+            format!("{start}Type mismatch for key s expected: N actual: S")
+        );
+        assert_eq!(
+            refused(&item(text(2049), one())),
+            format!("{start}Size of hashkey has exceeded the maximum size limit of2048 bytes")
+        );
+        assert_eq!(
+            refused(&item(text(0), one())),
+            "One or more parameter values are not valid. The AttributeValue for a key attribute \
+             cannot contain an empty string value. Key: p"
+        );
+    }
+
+    #[test]
+    fn long_and_empty_sort_keys_are_refused() {
+        let schema = KeySchema::composite(
+            KeyAttribute::new("p", KeyKind::S),
+            KeyAttribute::new("s", KeyKind::B),
+        );
+        let key = |len| schema.key_of_item(&item(text(1), AttributeValue::B(vec![0; len])));
+        assert!(key(1024).is_ok());
+        assert_eq!(key(1025), Err(KeyError::SortTooLong));
+        assert_eq!(key(0), Err(KeyError::EmptyBinary("s".to_owned())));
+    }
+
+    #[test]
+    fn the_key_of_a_request_has_exactly_the_key_attributes() {
+        let one = || AttributeValue::N(Number::from(1u64));
+        let mut exact = item(text(1), one());
+        assert_eq!(schema().key_exact(&exact), Err(KeyError::NotTheSchema));
+        exact.remove("other");
+        assert!(schema().key_exact(&exact).is_ok());
+        exact.insert("s".to_owned(), text(1));
+        assert_eq!(schema().key_exact(&exact), Err(KeyError::NotTheSchema));
+        exact.remove("s");
+        assert_eq!(schema().key_exact(&exact), Err(KeyError::NotTheSchema));
+    }
+}

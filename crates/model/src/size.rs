@@ -1,4 +1,7 @@
 //! Item sizes by DynamoDB's rules (AWS developer guide, CapacityUnitCalculations), in bytes.
+//!
+//! The guide calls its rule for numbers approximate; a negative number counts like its absolute
+//! value here.
 
 use crate::number::Number;
 use crate::value::{AttributeValue, Item};
@@ -25,10 +28,10 @@ pub fn value_bytes(value: &AttributeValue) -> usize {
     }
 }
 
-/// One byte for two significant digits and one more; a negative number takes another.
+/// One byte for two significant digits and one more.
 fn number_bytes(number: &Number) -> usize {
     let pairs = number.significant_digits().div_ceil(2);
-    usize::try_from(pairs).expect("at most 19 pairs") + 1 + usize::from(number.is_negative())
+    usize::try_from(pairs).expect("at most 19 pairs") + 1
 }
 
 /// How deep lists and maps nest: 0 for a value that is neither.
@@ -44,5 +47,39 @@ pub fn depth(value: &AttributeValue) -> usize {
         | AttributeValue::Bs(_)
         | AttributeValue::Bool(_)
         | AttributeValue::Null => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(text: &str) -> AttributeValue {
+        AttributeValue::N(Number::parse(text).expect("a number"))
+    }
+
+    #[test]
+    fn sizes_follow_the_guide() {
+        let text = || AttributeValue::S("é".to_owned());
+        let list = AttributeValue::L(vec![text(), AttributeValue::Null]);
+        let map = AttributeValue::M([("ab".to_owned(), text())].into());
+        for (value, bytes) in [
+            (text(), 2),
+            (AttributeValue::B(vec![0; 7]), 7),
+            (number("0"), 1),
+            (number("1"), 2),
+            (number("12"), 2),
+            (number("123"), 3),
+            (number("100"), 2),
+            (number("-12"), 2),
+            (AttributeValue::Ss(["a".to_owned(), "bc".to_owned()].into()), 3),
+            (AttributeValue::Bool(true), 1),
+            (AttributeValue::L(Vec::new()), 3),
+            (list, 3 + 1 + 2 + 1 + 1),
+            (map, 3 + 1 + 2 + 2),
+        ] {
+            assert_eq!(value_bytes(&value), bytes, "{value:?}");
+        }
+        assert_eq!(item_bytes(&[("abc".to_owned(), number("1"))].into()), 5);
     }
 }
