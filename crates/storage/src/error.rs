@@ -41,6 +41,12 @@ pub enum StorageError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The directory was made by another engine.
+    #[error("{} holds data of another engine", dir.display())]
+    OtherEngine {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The directory was written by a newer program.
     #[error("{} has format {found}; this program reads up to {known}", file.display())]
     NewerFormat {
@@ -51,10 +57,10 @@ pub enum StorageError {
         /// The newest format known here.
         known: u32,
     },
-    /// A record is larger than the log accepts.
-    #[error("a record of {bytes} bytes is over the limit of {limit}")]
+    /// A record, or an engine's key, is larger than what is accepted.
+    #[error("{bytes} bytes are over the limit of {limit}")]
     TooLarge {
-        /// Its payload.
+        /// Its bytes.
         bytes: usize,
         /// The limit.
         limit: usize,

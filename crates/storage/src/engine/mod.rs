@@ -11,8 +11,20 @@
 //!
 //! Tested by `conformance.rs` over every engine, and by `damage.rs`.
 
+mod fjall;
+mod fjall_check;
+mod keys;
+mod ledger;
 mod memory;
+mod moments;
+mod sled;
 
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod damage;
+
+pub use keys::KEY_BYTES_MAX;
 pub use memory::MemoryEngine;
 
 use crate::StorageError;
@@ -168,13 +180,13 @@ pub enum EngineKind {
 ///
 /// # Errors
 ///
-/// [`StorageError::Corrupt`] when the directory is damaged, [`StorageError::Locked`] when another
-/// process has it.
+/// [`StorageError::Corrupt`] when the directory is damaged: then the caller removes it and rebuilds
+/// the replica. [`StorageError::Locked`] when another process has it, and
+/// [`StorageError::OtherEngine`] when it is another engine's.
 pub fn open_engine(kind: EngineKind, dir: &Path) -> Result<Arc<dyn Engine>, StorageError> {
-    let _ = dir;
-    match kind {
-        EngineKind::Fjall | EngineKind::Sled | EngineKind::Memory => {
-            Ok(Arc::new(MemoryEngine::new()))
-        }
-    }
+    Ok(match kind {
+        EngineKind::Fjall => Arc::new(fjall::FjallEngine::open(dir)?),
+        EngineKind::Sled => Arc::new(sled::SledEngine::open(dir)?),
+        EngineKind::Memory => Arc::new(MemoryEngine::volatile()),
+    })
 }

@@ -1,0 +1,196 @@
+//! The default engine: fjall, one keyspace.
+//!
+//! # Invariants
+//!
+//! - fjall writes its journal when a buffer is full and at a persist; what a killed process loses
+//!   is a suffix of the batches, which the Raft log still holds.
+//! - The journals and manifests are checked before fjall opens them, because fjall itself cuts a
+//!   damaged journal in silence.
+//!
+//! Tested by the conformance suite and by `damage.rs`.
+
+use super::fjall_check;
+use super::keys::{self, PERSISTED};
+use super::ledger::{self, Ledger};
+use super::{Batch, Engine, EngineKind, Op, Range, View, Visit};
+use crate::StorageError;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Blocks kept in memory, bytes.
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// Writes kept in memory before a table file is made of them, bytes.
+const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+/// Journals kept before memtables are flushed, bytes; the least that fjall takes.
+const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
+/// Table files kept open.
+const OPEN_FILES: usize = 128;
+/// Threads for flushes and compactions.
+const WORKERS: usize = 2;
+const KEYSPACE: &str = "data";
+
+/// Ordered bytes in fjall.
+pub(super) struct FjallEngine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    db: Database,
+    data: Keyspace,
+    ledger: Ledger,
+    dir: PathBuf,
+}
+
+impl FjallEngine {
+    /// Opens the engine in `dir`, making it when there is none.
+    pub fn open(dir: &Path) -> Result<Self, StorageError> {
+        let ledger = Ledger::open(dir, EngineKind::Fjall)?;
+        let library = ledger.library_dir();
+        let (db, data) = ledger.guard(|| {
+            fjall_check::check(&library)?;
+            open_library(&library).map_err(|e| error(&library, e))
+        })?;
+        let shared = Shared { db, data, ledger, dir: library };
+        let persisted = shared.ledger.guard(|| shared.read(PERSISTED))?;
+        shared.ledger.guard(|| shared.ledger.check(persisted.as_deref()))?;
+        let engine = FjallEngine { shared: Arc::new(shared) };
+        let ledger = &engine.shared.ledger;
+        ledger.verify_if_doubtful(|| {
+            engine.scan(Range::all(), &mut |_, _| super::Control::Continue(()))
+        })?;
+        Ok(engine)
+    }
+}
+
+fn open_library(dir: &Path) -> fjall::Result<(Database, Keyspace)> {
+    let db = Database::builder(dir)
+        .cache_size(CACHE_BYTES)
+        .max_journaling_size(JOURNAL_BYTES)
+        .max_cached_files(Some(OPEN_FILES))
+        .worker_threads(WORKERS)
+        .manual_journal_persist(true)
+        .open()?;
+    let data = db.keyspace(KEYSPACE, || {
+        KeyspaceCreateOptions::default()
+            .max_memtable_size(MEMTABLE_BYTES)
+            .manual_journal_persist(true)
+    })?;
+    Ok((db, data))
+}
+
+fn error(dir: &Path, e: fjall::Error) -> StorageError {
+    use fjall::Error;
+    match e {
+        Error::Io(e) | Error::Storage(fjall::LsmError::Io(e)) => ledger::io_error(dir, e),
+        Error::Locked => StorageError::Locked { dir: dir.to_path_buf() },
+        Error::Poisoned => StorageError::Poisoned,
+        other => StorageError::corrupt(dir, 0, other.to_string()),
+    }
+}
+
+impl Shared {
+    fn error(&self, e: fjall::Error) -> StorageError {
+        error(&self.dir, e)
+    }
+
+    fn read(&self, stored: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        let value = self.data.get(stored).map_err(|e| self.error(e))?;
+        Ok(value.map(|v| v.to_vec()))
+    }
+
+    fn put_persisted(&self, number: u64) -> Result<(), StorageError> {
+        let mut batch = self.db.batch();
+        batch.insert(&self.data, PERSISTED, number.to_be_bytes());
+        batch.commit().map_err(|e| self.error(e))?;
+        self.db.persist(PersistMode::SyncAll).map_err(|e| self.error(e))
+    }
+
+    /// Visits what an iterator of the library gives; only its steps run guarded, not the visitor.
+    fn visit(
+        &self,
+        found: fjall::Iter,
+        reverse: bool,
+        visit: Visit<'_>,
+    ) -> Result<(), StorageError> {
+        let mut found = found;
+        loop {
+            let step = self.ledger.guard(|| {
+                let guard = if reverse { found.next_back() } else { found.next() };
+                guard.map(|g| g.into_inner()).transpose().map_err(|e| self.error(e))
+            })?;
+            let Some((key, value)) = step else { return Ok(()) };
+            let Some(key) = keys::callers(&key) else { continue };
+            if visit(key, &value).is_break() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Engine for FjallEngine {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.shared.ledger.guard(|| self.shared.read(&keys::stored(key)))
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), StorageError> {
+        keys::check(&batch)?;
+        let shared = &self.shared;
+        shared.ledger.usable()?;
+        let mut stored = shared.db.batch();
+        for op in batch.ops {
+            match op {
+                Op::Put(key, value) => stored.insert(&shared.data, keys::stored(&key), value),
+                Op::Delete(key) => stored.remove(&shared.data, keys::stored(&key)),
+            }
+        }
+        shared.ledger.guard(|| stored.commit().map_err(|e| shared.error(e)))?;
+        shared.ledger.wrote();
+        Ok(())
+    }
+
+    fn view(&self) -> Result<Box<dyn View>, StorageError> {
+        let snapshot = self.shared.db.snapshot();
+        Ok(Box::new(FjallView { snapshot, shared: Arc::clone(&self.shared) }))
+    }
+
+    fn persist(&self) -> Result<(), StorageError> {
+        let shared = &self.shared;
+        shared.ledger.persist(|number| shared.ledger.guard(|| shared.put_persisted(number)))
+    }
+
+    fn scan(&self, range: Range, visit: Visit<'_>) -> Result<(), StorageError> {
+        self.view()?.scan(range, visit)
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        ledger::disk_bytes(&self.shared.dir)
+    }
+}
+
+struct FjallView {
+    snapshot: Snapshot,
+    shared: Arc<Shared>,
+}
+
+impl View for FjallView {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        let shared = &self.shared;
+        shared.ledger.guard(|| {
+            let value = self.snapshot.get(&shared.data, keys::stored(key));
+            Ok(value.map_err(|e| shared.error(e))?.map(|v| v.to_vec()))
+        })
+    }
+
+    fn scan(&self, range: Range, visit: Visit<'_>) -> Result<(), StorageError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let stored = keys::stored_range(&range);
+        let found = self
+            .shared
+            .ledger
+            .guard(|| Ok(self.snapshot.range::<&[u8], _>(&self.shared.data, stored.bounds())))?;
+        self.shared.visit(found, range.reverse, visit)
+    }
+}
