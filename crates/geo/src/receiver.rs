@@ -49,7 +49,9 @@ impl Receiver {
     /// Takes the batches at the front that are committed everywhere; none when there are none.
     pub fn receipt(&mut self) -> Option<Receipt> {
         let mut receipt: Option<Receipt> = None;
-        while let Some(batch) = self.waiting.pop_front_if(|batch| batch.open.is_empty()) {
+        while self.waiting.front().is_some_and(|batch| batch.open.is_empty())
+            && let Some(batch) = self.waiting.pop_front()
+        {
             let before = receipt.and_then(|r| r.closed);
             receipt = Some(Receipt { upto: batch.upto, closed: batch.closed.max(before) });
         }

@@ -127,7 +127,9 @@ impl Sender {
     /// Notes an acknowledgement; true when the acked position moved.
     pub fn acked(&mut self, upto: Position, closed: Hlc) -> bool {
         let before = self.acked;
-        while let Some(flight) = self.in_flight.pop_front_if(|flight| flight.told <= upto) {
+        while self.in_flight.front().is_some_and(|flight| flight.told <= upto)
+            && let Some(flight) = self.in_flight.pop_front()
+        {
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(flight.bytes);
             self.acked = self.acked.max(flight.covers);
         }

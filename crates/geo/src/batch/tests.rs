@@ -6,7 +6,7 @@ fn batch(n: u64, changes: usize) -> ReplicationBatch {
     let region = RegionId { number: 2, incarnation: 1 };
     let change = |i: u64| Change {
         key: i.to_be_bytes().to_vec(),
-        image: (i % 2 == 0).then(|| vec![7; 3]),
+        image: i.is_multiple_of(2).then(|| vec![7; 3]),
         version: Version { hlc: Hlc(i), region },
         base: [Version { hlc: Hlc(i), region: RegionId::new(1) }].into_iter().collect(),
         origin: Origin {
@@ -24,11 +24,11 @@ fn batch(n: u64, changes: usize) -> ReplicationBatch {
         partition: PartitionId(16),
         incarnation: Incarnation(3),
         start: vec![0x40],
-        end: (n % 2 == 0).then(|| vec![0x80]),
+        end: n.is_multiple_of(2).then(|| vec![0x80]),
         after: Position(n),
         upto: Position(n + 5),
         changes: (0..changes as u64).map(|i| change(n + i)).collect(),
-        closed: (n % 3 == 0).then_some(Hlc(n)),
+        closed: n.is_multiple_of(3).then_some(Hlc(n)),
         stable: Hlc(n / 2),
         late: n % 2 == 1,
         sent_ms: n,

@@ -1,0 +1,252 @@
+//! Commands as bytes: format version, kind, content.
+
+use super::{Batch, Command, ItemMutation, Mutation, Note};
+use crate::header::{put_reader, read_reader};
+use crate::record::{ConflictRecord, ItemState, ParkedChange, StrandedRecord, read_flag};
+use meridian_base::change::{put_image, put_origin, read_image, read_origin, read_region};
+use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var, put_vector, put_version};
+use meridian_base::{Cause, Change, Hlc, Incarnation, Position, Received, RegionId, Sequence};
+
+const FORMAT: u8 = 1;
+const BEGIN: u8 = 0;
+const BATCH: u8 = 1;
+
+const ITEM: u8 = 1;
+const REBASE: u8 = 2;
+const CONFLICT: u8 = 3;
+const STRANDED: u8 = 4;
+const PARK: u8 = 5;
+const UNPARK: u8 = 6;
+const CURSOR: u8 = 7;
+const DROP_CURSOR: u8 = 8;
+const RECEIVED: u8 = 9;
+const FORGET_REGION: u8 = 10;
+const FREEZE: u8 = 11;
+const THAW: u8 = 12;
+const TRIM_CHANGES: u8 = 13;
+const DROP_TOMBSTONES: u8 = 14;
+
+impl Command {
+    /// The bytes of the log entry.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![FORMAT];
+        match self {
+            Command::Begin { incarnation, floor, region } => {
+                out.push(BEGIN);
+                put_var(&mut out, incarnation.0);
+                put_var(&mut out, floor.0);
+                put_region(&mut out, *region);
+            }
+            Command::Batch(batch) => {
+                out.push(BATCH);
+                put_var(&mut out, batch.incarnation.0);
+                put_var(&mut out, batch.sequence.0);
+                put_var(&mut out, batch.commit_ms);
+                put_var(&mut out, batch.mutations.len() as u64);
+                batch.mutations.iter().for_each(|m| m.encode(&mut out));
+            }
+        }
+        out
+    }
+
+    /// Reads the bytes of a log entry.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != FORMAT {
+            return Err(DecodeError::Unknown("command format"));
+        }
+        let command = match reader.u8()? {
+            BEGIN => Command::Begin {
+                incarnation: Incarnation(reader.var()?),
+                floor: Hlc(reader.var()?),
+                region: read_region(&mut reader)?,
+            },
+            BATCH => Command::Batch(Batch {
+                incarnation: Incarnation(reader.var()?),
+                sequence: Sequence(reader.var()?),
+                commit_ms: reader.var()?,
+                mutations: read_list(&mut reader, Mutation::decode)?,
+            }),
+            _ => return Err(DecodeError::Unknown("command")),
+        };
+        reader.end()?;
+        Ok(command)
+    }
+}
+
+impl Mutation {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Mutation::Item(item) => {
+                out.push(ITEM);
+                item.encode(out);
+            }
+            Mutation::Rebase { key, state } => {
+                out.push(REBASE);
+                put_bytes(out, key);
+                put_version(out, state.version);
+                put_vector(out, &state.base);
+                put_image(out, state.image.as_deref());
+                put_var(out, state.bytes);
+            }
+            Mutation::Conflict(record) => {
+                out.push(CONFLICT);
+                record.put(out);
+            }
+            Mutation::Stranded(record) => {
+                out.push(STRANDED);
+                record.put(out);
+            }
+            Mutation::Park(parked) => {
+                out.push(PARK);
+                out.push(u8::from(parked.late));
+                parked.change.encode(out);
+            }
+            Mutation::Unpark { version, key } => {
+                out.push(UNPARK);
+                put_version(out, *version);
+                put_bytes(out, key);
+            }
+            Mutation::Note(note) => note.encode(out),
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match reader.u8()? {
+            ITEM => Mutation::Item(ItemMutation::decode(reader)?),
+            REBASE => Mutation::Rebase {
+                key: reader.bytes()?.to_vec(),
+                state: ItemState {
+                    version: reader.version()?,
+                    base: reader.vector()?,
+                    image: read_image(reader)?,
+                    bytes: reader.var()?,
+                },
+            },
+            CONFLICT => Mutation::Conflict(ConflictRecord::read(reader)?),
+            STRANDED => Mutation::Stranded(StrandedRecord::read(reader)?),
+            PARK => {
+                let late = read_flag(reader)?;
+                Mutation::Park(ParkedChange { change: Change::decode(reader)?, late })
+            }
+            UNPARK => {
+                Mutation::Unpark { version: reader.version()?, key: reader.bytes()?.to_vec() }
+            }
+            tag => Mutation::Note(Note::decode(tag, reader)?),
+        })
+    }
+}
+
+impl Note {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Note::Cursor { reader, position } => {
+                out.push(CURSOR);
+                put_reader(out, *reader);
+                put_var(out, position.0);
+            }
+            Note::DropCursor { reader } => {
+                out.push(DROP_CURSOR);
+                put_reader(out, *reader);
+            }
+            Note::Received(received) => {
+                out.push(RECEIVED);
+                received.encode(out);
+            }
+            Note::ForgetRegion { region } => {
+                out.push(FORGET_REGION);
+                put_var(out, u64::from(*region));
+            }
+            Note::Freeze { epoch, target } => {
+                out.push(FREEZE);
+                put_var(out, *epoch);
+                put_region(out, *target);
+            }
+            Note::Thaw { epoch } => {
+                out.push(THAW);
+                put_var(out, *epoch);
+            }
+            Note::TrimChanges { upto } => {
+                out.push(TRIM_CHANGES);
+                put_var(out, upto.0);
+            }
+            Note::DropTombstones { keys } => {
+                out.push(DROP_TOMBSTONES);
+                put_var(out, keys.len() as u64);
+                keys.iter().for_each(|key| put_bytes(out, key));
+            }
+        }
+    }
+
+    fn decode(tag: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match tag {
+            CURSOR => {
+                Note::Cursor { reader: read_reader(reader)?, position: Position(reader.var()?) }
+            }
+            DROP_CURSOR => Note::DropCursor { reader: read_reader(reader)? },
+            RECEIVED => Note::Received(Received::decode(reader)?),
+            FORGET_REGION => Note::ForgetRegion {
+                region: u16::try_from(reader.var()?).map_err(|_| DecodeError::Unknown("region"))?,
+            },
+            FREEZE => Note::Freeze { epoch: reader.var()?, target: read_region(reader)? },
+            THAW => Note::Thaw { epoch: reader.var()? },
+            TRIM_CHANGES => Note::TrimChanges { upto: Position(reader.var()?) },
+            DROP_TOMBSTONES => {
+                Note::DropTombstones { keys: read_list(reader, |r| r.bytes().map(<[u8]>::to_vec))? }
+            }
+            _ => return Err(DecodeError::Unknown("mutation")),
+        })
+    }
+}
+
+impl ItemMutation {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(out, &self.key);
+        put_image(out, self.image.as_deref());
+        put_var(out, self.bytes);
+        put_image(out, self.old.as_deref());
+        // 0 is "no item": sizes are moved up by one.
+        put_var(out, self.old_bytes.map_or(0, |bytes| bytes.saturating_add(1)));
+        put_version(out, self.version);
+        put_vector(out, &self.base);
+        match self.origin {
+            None => out.push(0),
+            Some(origin) => {
+                out.push(1);
+                put_origin(out, origin);
+            }
+        }
+        out.push(self.cause.to_u8());
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(ItemMutation {
+            key: reader.bytes()?.to_vec(),
+            image: read_image(reader)?,
+            bytes: reader.var()?,
+            old: read_image(reader)?,
+            old_bytes: reader.var()?.checked_sub(1),
+            version: reader.version()?,
+            base: reader.vector()?,
+            origin: if read_flag(reader)? { Some(read_origin(reader)?) } else { None },
+            cause: Cause::from_u8(reader.u8()?)?,
+        })
+    }
+}
+
+fn put_region(out: &mut Vec<u8>, region: RegionId) {
+    put_var(out, u64::from(region.to_u32()));
+}
+
+/// Reads a count and as many elements. Grown while reading: a false count reserves nothing.
+fn read_list<T>(
+    reader: &mut Reader<'_>,
+    mut read: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = reader.len()?;
+    let mut list = Vec::new();
+    for _ in 0..count {
+        list.push(read(reader)?);
+    }
+    Ok(list)
+}

@@ -1,0 +1,177 @@
+//! Evaluates a client's write.
+//!
+//! # Invariants
+//!
+//! - A refused condition, a refusal and a write that changes nothing write nothing.
+//! - In a table of several regions a put or update that changes nothing is written all the same: its
+//!   version must beat an older concurrent write of another region, or that write would silently
+//!   undo what was acknowledged here. A delete of nothing never is: it has nothing to protect.
+
+use super::{Evaluated, Evaluator};
+use crate::PartitionError;
+use crate::command::ItemMutation;
+use crate::record::{ItemState, item_of};
+use crate::request::{Action, Done, Refusal, Write, WriteOutcome};
+use meridian_base::limits::ITEM_BYTES_MAX;
+use meridian_base::{Cause, Sequence};
+use meridian_model::{Item, Key, encode_item, item_bytes};
+
+/// The item after a write.
+struct After {
+    image: Vec<u8>,
+    bytes: usize,
+    /// The item itself, where it is at hand and asked for.
+    item: Option<Item>,
+}
+
+/// The item before a write.
+struct Before {
+    state: Option<ItemState>,
+    since: Option<Sequence>,
+    item: Option<Item>,
+    bytes: usize,
+}
+
+impl Evaluator {
+    /// Evaluates a write against all that was decided before it.
+    pub fn write(
+        &mut self,
+        write: &Write,
+        now_ms: u64,
+    ) -> Result<Evaluated<WriteOutcome>, PartitionError> {
+        let key = write.key.encode().into_bytes();
+        if !self.spec.range.contains(&key) {
+            return Ok(Evaluated::Elsewhere);
+        }
+        if let Some(freeze) = self.marks.freeze {
+            return Ok(Evaluated::Held(freeze));
+        }
+        let before = self.before(write, &key)?;
+        if let Some(outcome) = refused_by_condition(write, &before) {
+            return Ok(Evaluated::Answer { outcome, after: before.since });
+        }
+        let after = match self.after(write, &before) {
+            Ok(after) => after,
+            Err(refusal) => {
+                let outcome = WriteOutcome::Refused(refusal);
+                return Ok(Evaluated::Answer { outcome, after: before.since });
+            }
+        };
+        Ok(self.decide_write(write, key, before, after, now_ms))
+    }
+
+    fn before(&self, write: &Write, key: &[u8]) -> Result<Before, PartitionError> {
+        let (state, since) = self.current(key)?;
+        let image = state.as_ref().and_then(|state| state.image.as_ref());
+        // A plain put or delete need not know what it replaces.
+        let wanted = match &write.action {
+            Action::Update(_) => true,
+            Action::Put(_) | Action::Delete => write.condition.is_some() || write.returns.old,
+        };
+        let item = match image {
+            Some(image) if wanted => Some(item_of(image).map_err(PartitionError::corrupt("item"))?),
+            Some(_) | None => None,
+        };
+        let bytes = state.as_ref().map_or(0, |state| size(state.bytes));
+        Ok(Before { state, since, item, bytes })
+    }
+
+    /// The item after the write; none when the write deletes it.
+    fn after(&self, write: &Write, before: &Before) -> Result<Option<After>, Refusal> {
+        match &write.action {
+            Action::Delete => Ok(None),
+            Action::Put(item) => {
+                let bytes = item_bytes(item);
+                if bytes > ITEM_BYTES_MAX {
+                    return Err(Refusal::ItemTooLarge);
+                }
+                let kept = write.returns.new.then(|| item.clone());
+                Ok(Some(After { image: image_of(item), bytes, item: kept }))
+            }
+            Action::Update(update) => {
+                let updated = match &before.item {
+                    Some(item) => update.apply(item),
+                    None => update.create(&write.key.to_item(&self.spec.schema)),
+                };
+                let updated = updated.map_err(|e| Refusal::Expression(e.to_string()))?.item;
+                if let Some(name) = self.changed_key(&write.key, &updated) {
+                    return Err(Refusal::KeyUpdated(name));
+                }
+                let bytes = item_bytes(&updated);
+                if bytes > ITEM_BYTES_MAX {
+                    return Err(Refusal::UpdatedItemTooLarge);
+                }
+                let image = image_of(&updated);
+                Ok(Some(After { image, bytes, item: write.returns.new.then_some(updated) }))
+            }
+        }
+    }
+
+    /// The key attribute that an update changed, if it did.
+    fn changed_key(&self, key: &Key, updated: &Item) -> Option<String> {
+        let wanted = key.to_item(&self.spec.schema);
+        wanted.into_iter().find(|(name, value)| updated.get(name) != Some(value)).map(|(n, _)| n)
+    }
+
+    fn decide_write(
+        &mut self,
+        write: &Write,
+        key: Vec<u8>,
+        before: Before,
+        after: Option<After>,
+        now_ms: u64,
+    ) -> Evaluated<WriteOutcome> {
+        let old_image = before.state.as_ref().and_then(|state| state.image.as_ref());
+        let unchanged = old_image == after.as_ref().map(|after| &after.image);
+        let nothing = unchanged && (after.is_none() || !self.marks.is_global());
+        let done = Done {
+            old: if write.returns.old { before.item } else { None },
+            old_bytes: before.bytes,
+            new_bytes: after.as_ref().map_or(0, |after| after.bytes),
+            new: None,
+        };
+        let (image, bytes, new) = match after {
+            Some(after) => (Some(after.image), after.bytes, after.item),
+            None => (None, 0, None),
+        };
+        let outcome = WriteOutcome::Done(Done { new, ..done });
+        if nothing {
+            return Evaluated::Answer { outcome, after: before.since };
+        }
+        let version = self.stamp(before.state.as_ref(), now_ms);
+        let had = before.state.as_ref().filter(|state| state.image.is_some());
+        let item = ItemMutation {
+            key,
+            image,
+            bytes: bytes as u64,
+            old_bytes: had.map(|state| state.bytes),
+            old: had.and_then(|state| state.image.clone()).filter(|_| self.keeps_old_images),
+            version,
+            base: before.state.as_ref().map(ItemState::seen).unwrap_or_default(),
+            origin: None,
+            cause: Cause::Write,
+        };
+        Evaluated::Write { outcome, sequence: self.decide(item) }
+    }
+}
+
+fn refused_by_condition(write: &Write, before: &Before) -> Option<WriteOutcome> {
+    let condition = write.condition.as_ref()?;
+    let empty = Item::new();
+    if condition.matches(before.item.as_ref().unwrap_or(&empty)) {
+        return None;
+    }
+    let old = if write.returns.old_on_failure { before.item.clone() } else { None };
+    Some(WriteOutcome::ConditionFailed { old, old_bytes: before.bytes })
+}
+
+fn image_of(item: &Item) -> Vec<u8> {
+    let mut image = Vec::new();
+    encode_item(item, &mut image);
+    image
+}
+
+/// A stored size, which was counted in memory once.
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,287 @@
+//! The header of a partition, rewritten with every batch, and its marks, rewritten when they move.
+//!
+//! # Invariants
+//!
+//! - Both start with a format version and a CRC-32; damage is a decode error.
+//! - `last` is at least every version applied and every floor accepted.
+
+use crate::command::Note;
+use crate::layout;
+use crate::record::{checked, read_flag, unchecked};
+use crate::{PartitionError, PartitionSpec};
+use meridian_base::change::{Received, read_region};
+use meridian_base::codec::{DecodeError, Reader as Bytes, put_var};
+use meridian_base::{Hlc, Incarnation, LogIndex, PartitionId, Position, RegionId, Sequence};
+use meridian_storage::Engine;
+use std::collections::BTreeMap;
+
+/// A Raft log id: one leader a term, so term and index suffice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct LogPosition {
+    /// The term of the leader that appended the entry.
+    pub term: u64,
+    /// The log index.
+    pub index: LogIndex,
+}
+
+/// Who reads a partition's change log and keeps a cursor in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reader {
+    /// The replicator towards a region (its number: a rebuilt region reads on as the same reader).
+    Region(u16),
+    /// DynamoDB Streams.
+    Stream,
+    /// A global secondary index.
+    Index(u64),
+    /// The point-in-time archive.
+    Archive,
+}
+
+/// The partition takes no more writes: they belong to the target region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freeze {
+    /// The evacuation's epoch.
+    pub epoch: u64,
+    /// Where writes go now.
+    pub target: RegionId,
+    /// The last position of the change log before the freeze.
+    pub position: Position,
+    /// No write of this region, here, has a greater version.
+    pub closed: Hlc,
+}
+
+/// What every batch rewrites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Header {
+    /// The last log entry that was applied; none before the first.
+    pub applied: Option<LogPosition>,
+    /// The pipeline incarnation that was accepted last.
+    pub incarnation: Incarnation,
+    /// The last decision accepted of that incarnation; 0 right after its `Begin`.
+    pub sequence: Sequence,
+    /// The region that stamps, as the last accepted `Begin` says.
+    pub region: RegionId,
+    /// The highest version applied or given as floor.
+    pub last: Hlc,
+    /// The last position given out in the change log.
+    pub position: Position,
+    /// Change records up to here are gone.
+    pub trimmed: Position,
+    /// How many conflicts were recorded.
+    pub conflicts: u64,
+    /// How many stranded writes were recorded.
+    pub stranded: u64,
+    /// How many items the partition holds.
+    pub items: u64,
+    /// Their size as DynamoDB counts it, bytes.
+    pub item_bytes: u64,
+}
+
+/// Cursors, announcements and the freeze.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// Up to where each reader has read the change log. Without readers no log is kept.
+    pub cursors: BTreeMap<Reader, Position>,
+    /// What the partitions of other regions announced, by region and partition.
+    pub received: BTreeMap<(RegionId, PartitionId), Received>,
+    /// Present while the partition is frozen.
+    pub freeze: Option<Freeze>,
+}
+
+const HEADER_FORMAT: u8 = 1;
+const MARKS_FORMAT: u8 = 1;
+
+impl Header {
+    /// The stored form.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(64);
+        match self.applied {
+            None => body.push(0),
+            Some(at) => {
+                body.push(1);
+                put_var(&mut body, at.term);
+                put_var(&mut body, at.index.0);
+            }
+        }
+        for part in [
+            self.incarnation.0,
+            self.sequence.0,
+            u64::from(self.region.to_u32()),
+            self.last.0,
+            self.position.0,
+            self.trimmed.0,
+            self.conflicts,
+            self.stranded,
+            self.items,
+            self.item_bytes,
+        ] {
+            put_var(&mut body, part);
+        }
+        checked(HEADER_FORMAT, &body)
+    }
+
+    /// Reads the stored form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = unchecked(HEADER_FORMAT, bytes)?;
+        let header = Header {
+            applied: if read_flag(&mut reader)? {
+                Some(LogPosition { term: reader.var()?, index: LogIndex(reader.var()?) })
+            } else {
+                None
+            },
+            incarnation: Incarnation(reader.var()?),
+            sequence: Sequence(reader.var()?),
+            region: read_region(&mut reader)?,
+            last: Hlc(reader.var()?),
+            position: Position(reader.var()?),
+            trimmed: Position(reader.var()?),
+            conflicts: reader.var()?,
+            stranded: reader.var()?,
+            items: reader.var()?,
+            item_bytes: reader.var()?,
+        };
+        reader.end()?;
+        Ok(header)
+    }
+
+    /// Reads a partition's header; the default one when the partition is new.
+    pub fn load(engine: &dyn Engine, spec: &PartitionSpec) -> Result<Self, PartitionError> {
+        match engine.get(&layout::header_key(spec.partition))? {
+            None => Ok(Header::default()),
+            Some(bytes) => Header::decode(&bytes).map_err(PartitionError::corrupt("header")),
+        }
+    }
+}
+
+impl Marks {
+    /// True when changes are recorded in the change log.
+    pub fn keeps_changes(&self) -> bool {
+        !self.cursors.is_empty()
+    }
+
+    /// True when other regions hold this table, so that deletes must be remembered.
+    pub fn is_global(&self) -> bool {
+        !self.received.is_empty() || self.cursors.keys().any(|r| matches!(r, Reader::Region(_)))
+    }
+
+    /// The position up to which every reader has read; none without readers.
+    pub fn slowest(&self) -> Option<Position> {
+        self.cursors.values().min().copied()
+    }
+
+    /// Does what a note says. `position` and `closed` are where the partition stands, for a freeze.
+    pub(crate) fn note(&mut self, note: Note, position: Position, closed: Hlc) {
+        match note {
+            Note::Cursor { reader, position } => {
+                let cursor = self.cursors.entry(reader).or_default();
+                *cursor = (*cursor).max(position);
+            }
+            Note::DropCursor { reader } => {
+                self.cursors.remove(&reader);
+            }
+            Note::Received(received) => {
+                self.received.insert((received.region, received.partition), received);
+            }
+            Note::ForgetRegion { region } => {
+                self.received.retain(|(from, _), _| from.number != region);
+            }
+            Note::Freeze { epoch, target } => {
+                if self.freeze.is_none_or(|old| old.epoch < epoch) {
+                    self.freeze = Some(Freeze { epoch, target, position, closed });
+                }
+            }
+            Note::Thaw { epoch } => {
+                if self.freeze.is_some_and(|freeze| freeze.epoch <= epoch) {
+                    self.freeze = None;
+                }
+            }
+            Note::TrimChanges { .. } | Note::DropTombstones { .. } => {}
+        }
+    }
+
+    /// The stored form.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        put_var(&mut body, self.cursors.len() as u64);
+        for (reader, position) in &self.cursors {
+            put_reader(&mut body, *reader);
+            put_var(&mut body, position.0);
+        }
+        put_var(&mut body, self.received.len() as u64);
+        self.received.values().for_each(|r| r.encode(&mut body));
+        match self.freeze {
+            None => body.push(0),
+            Some(freeze) => {
+                body.push(1);
+                put_var(&mut body, freeze.epoch);
+                put_var(&mut body, u64::from(freeze.target.to_u32()));
+                put_var(&mut body, freeze.position.0);
+                put_var(&mut body, freeze.closed.0);
+            }
+        }
+        checked(MARKS_FORMAT, &body)
+    }
+
+    /// Reads the stored form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = unchecked(MARKS_FORMAT, bytes)?;
+        let mut marks = Marks::default();
+        for _ in 0..reader.len()? {
+            let who = read_reader(&mut reader)?;
+            marks.cursors.insert(who, Position(reader.var()?));
+        }
+        for _ in 0..reader.len()? {
+            let received = Received::decode(&mut reader)?;
+            marks.received.insert((received.region, received.partition), received);
+        }
+        marks.freeze = match reader.u8()? {
+            0 => None,
+            1 => Some(Freeze {
+                epoch: reader.var()?,
+                target: read_region(&mut reader)?,
+                position: Position(reader.var()?),
+                closed: Hlc(reader.var()?),
+            }),
+            _ => return Err(DecodeError::Unknown("freeze")),
+        };
+        reader.end()?;
+        Ok(marks)
+    }
+
+    /// Reads a partition's marks; empty ones when the partition is new.
+    pub fn load(engine: &dyn Engine, spec: &PartitionSpec) -> Result<Self, PartitionError> {
+        match engine.get(&layout::marks_key(spec.partition))? {
+            None => Ok(Marks::default()),
+            Some(bytes) => Marks::decode(&bytes).map_err(PartitionError::corrupt("set of marks")),
+        }
+    }
+}
+
+/// Appends a reader.
+pub(crate) fn put_reader(out: &mut Vec<u8>, reader: Reader) {
+    match reader {
+        Reader::Region(number) => {
+            out.push(0);
+            put_var(out, u64::from(number));
+        }
+        Reader::Stream => out.push(1),
+        Reader::Index(number) => {
+            out.push(2);
+            put_var(out, number);
+        }
+        Reader::Archive => out.push(3),
+    }
+}
+
+/// Reads a reader.
+pub(crate) fn read_reader(bytes: &mut Bytes<'_>) -> Result<Reader, DecodeError> {
+    match bytes.u8()? {
+        0 => u16::try_from(bytes.var()?)
+            .map(Reader::Region)
+            .map_err(|_| DecodeError::Unknown("region")),
+        1 => Ok(Reader::Stream),
+        2 => Ok(Reader::Index(bytes.var()?)),
+        3 => Ok(Reader::Archive),
+        _ => Err(DecodeError::Unknown("reader")),
+    }
+}

@@ -1,0 +1,182 @@
+//! Engine keys: what stands where.
+//!
+//! Items and tombstones stand by table and encoded key, never by partition, so that a split moves
+//! nothing. All else stands by partition. A key is `tag | id (8 bytes, big-endian) | rest`.
+//!
+//! # Invariants
+//!
+//! - Key spaces of different tags, tables and partitions never overlap.
+//! - [`ranges`] covers every key of a partition and none of any other, header last.
+
+use meridian_base::{PartitionId, Position, RegionId, TableId, Version};
+use meridian_model::{KeyRange, KeySchema};
+use meridian_storage::Range;
+use std::ops::Bound;
+
+const ITEM: u8 = 0x01;
+const TOMBSTONE: u8 = 0x02;
+const CHANGE: u8 = 0x10;
+const CONFLICT: u8 = 0x11;
+const STRANDED: u8 = 0x12;
+const PARKED: u8 = 0x13;
+const MEMBERSHIP: u8 = 0x14;
+const MARKS: u8 = 0x15;
+const HEADER: u8 = 0x16;
+const INSTALLING: u8 = 0x17;
+
+/// What a partition is: where its items stand and what they look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionSpec {
+    /// The table.
+    pub table: TableId,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The region that it is in.
+    pub region: RegionId,
+    /// The encoded keys that it holds.
+    pub range: KeyRange,
+    /// The table's key attributes.
+    pub schema: KeySchema,
+}
+
+fn key(tag: u8, id: u64, rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(9 + rest.len());
+    key.push(tag);
+    key.extend_from_slice(&id.to_be_bytes());
+    key.extend_from_slice(rest);
+    key
+}
+
+/// Where an item stands.
+pub fn item_key(table: TableId, encoded: &[u8]) -> Vec<u8> {
+    key(ITEM, table.0, encoded)
+}
+
+/// Where the tombstone of a deleted item stands.
+pub fn tombstone_key(table: TableId, encoded: &[u8]) -> Vec<u8> {
+    key(TOMBSTONE, table.0, encoded)
+}
+
+/// The encoded key within the engine key of an item or a tombstone.
+pub fn encoded_of(engine_key: &[u8]) -> &[u8] {
+    engine_key.get(9..).unwrap_or_default()
+}
+
+/// Where a change record stands.
+pub fn change_key(partition: PartitionId, position: Position) -> Vec<u8> {
+    key(CHANGE, partition.0, &position.0.to_be_bytes())
+}
+
+/// Where a conflict record stands.
+pub fn conflict_key(partition: PartitionId, number: u64) -> Vec<u8> {
+    key(CONFLICT, partition.0, &number.to_be_bytes())
+}
+
+/// Where a stranded record stands.
+pub fn stranded_key(partition: PartitionId, number: u64) -> Vec<u8> {
+    key(STRANDED, partition.0, &number.to_be_bytes())
+}
+
+/// Where a parked change stands: in order of version, so that the first is due first.
+pub fn parked_key(partition: PartitionId, version: Version, encoded: &[u8]) -> Vec<u8> {
+    let mut rest = Vec::with_capacity(12 + encoded.len());
+    rest.extend_from_slice(&version.hlc.0.to_be_bytes());
+    rest.extend_from_slice(&version.region.to_u32().to_be_bytes());
+    rest.extend_from_slice(encoded);
+    key(PARKED, partition.0, &rest)
+}
+
+/// Where the Raft membership of the group stands.
+pub fn membership_key(partition: PartitionId) -> Vec<u8> {
+    key(MEMBERSHIP, partition.0, &[])
+}
+
+/// Where the marks stand.
+pub fn marks_key(partition: PartitionId) -> Vec<u8> {
+    key(MARKS, partition.0, &[])
+}
+
+/// Where the header stands.
+pub fn header_key(partition: PartitionId) -> Vec<u8> {
+    key(HEADER, partition.0, &[])
+}
+
+/// Where the sign of an unfinished snapshot or removal stands.
+pub fn installing_key(partition: PartitionId) -> Vec<u8> {
+    key(INSTALLING, partition.0, &[])
+}
+
+/// The keys of `keys`, under `tag` and `table`.
+fn table_range(tag: u8, table: TableId, keys: &KeyRange) -> Range {
+    let end = match &keys.end {
+        Some(end) => Bound::Excluded(key(tag, table.0, end)),
+        None => Range::prefix(&key(tag, table.0, &[])).end,
+    };
+    Range { start: Bound::Included(key(tag, table.0, &keys.start)), end, reverse: false }
+}
+
+/// The items of a range of encoded keys.
+pub fn items(table: TableId, keys: &KeyRange) -> Range {
+    table_range(ITEM, table, keys)
+}
+
+/// The tombstones of a range of encoded keys.
+pub fn tombstones(table: TableId, keys: &KeyRange) -> Range {
+    table_range(TOMBSTONE, table, keys)
+}
+
+/// The change log from a position on.
+pub fn changes_from(partition: PartitionId, position: Position) -> Range {
+    let all = Range::prefix(&key(CHANGE, partition.0, &[]));
+    Range { start: Bound::Included(change_key(partition, position)), ..all }
+}
+
+/// The conflict log.
+pub fn conflicts(partition: PartitionId) -> Range {
+    Range::prefix(&key(CONFLICT, partition.0, &[]))
+}
+
+/// The stranded log.
+pub fn stranded(partition: PartitionId) -> Range {
+    Range::prefix(&key(STRANDED, partition.0, &[]))
+}
+
+/// The parked changes.
+pub fn parked(partition: PartitionId) -> Range {
+    Range::prefix(&key(PARKED, partition.0, &[]))
+}
+
+/// Every range of a partition, in the order in which a snapshot sends them. The marker of an
+/// unfinished install is not part of it.
+pub fn ranges(spec: &PartitionSpec) -> Vec<Range> {
+    let own = |tag| Range::prefix(&key(tag, spec.partition.0, &[]));
+    vec![
+        items(spec.table, &spec.range),
+        tombstones(spec.table, &spec.range),
+        own(CHANGE),
+        own(CONFLICT),
+        own(STRANDED),
+        own(PARKED),
+        own(MEMBERSHIP),
+        own(MARKS),
+        own(HEADER),
+    ]
+}
+
+/// True for the keys that make a replica usable: an install writes them last.
+pub(crate) fn is_head(engine_key: &[u8]) -> bool {
+    matches!(engine_key.first(), Some(&(MEMBERSHIP | MARKS | HEADER)))
+}
+
+/// True when `engine_key` belongs to the partition.
+pub(crate) fn owns(spec: &PartitionSpec, engine_key: &[u8]) -> bool {
+    let Some((tag, rest)) = engine_key.split_first() else { return false };
+    match *tag {
+        ITEM | TOMBSTONE => {
+            rest.starts_with(&spec.table.0.to_be_bytes())
+                && spec.range.contains(encoded_of(engine_key))
+        }
+        CHANGE..=HEADER => rest.starts_with(&spec.partition.0.to_be_bytes()),
+        _ => false,
+    }
+}
