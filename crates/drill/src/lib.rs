@@ -8,6 +8,7 @@ pub mod load;
 pub mod playground;
 pub mod process;
 pub mod record;
+pub mod report;
 pub mod rpo_rto;
 #[cfg(test)]
 mod scripted;
