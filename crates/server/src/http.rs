@@ -148,7 +148,7 @@ pub(crate) fn dynamo(status: StatusCode, kind: &'static str, body: Bytes) -> Htt
     response
 }
 
-fn refused(error: BodyError, kind: &'static str) -> HttpResponse {
+pub(crate) fn refused(error: BodyError, kind: &'static str) -> HttpResponse {
     let (status, body) = match error {
         BodyError::TooLarge => (
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -21,3 +21,5 @@ pub mod http;
 pub mod listener;
 pub mod logging;
 pub mod metering;
+pub mod process;
+pub mod router;
