@@ -57,6 +57,9 @@ pub struct Sender {
     closing: VecDeque<(Position, Hlc)>,
     closed_sent: Hlc,
     closed_acked: Hlc,
+    /// Acknowledged closed versions whose position is not stored as cursor yet.
+    settled: VecDeque<(Position, Hlc)>,
+    closed_saved: Hlc,
 }
 
 impl Sender {
@@ -72,6 +75,8 @@ impl Sender {
             closing: VecDeque::new(),
             closed_sent: Hlc(0),
             closed_acked: Hlc(0),
+            settled: VecDeque::new(),
+            closed_saved: Hlc(0),
         }
     }
 
@@ -137,6 +142,7 @@ impl Sender {
         while self.closing.front().is_some_and(|(_, version)| *version <= self.closed_acked) {
             self.closing.pop_front();
         }
+        self.settle();
         self.acked > before
     }
 
@@ -156,6 +162,28 @@ impl Sender {
     /// Notes that a cursor was stored.
     pub fn saved(&mut self, position: Position) {
         self.saved = self.saved.max(position);
+        self.take_settled();
+    }
+
+    /// Remembers which closed version the acked position stands for.
+    fn settle(&mut self) {
+        // Both grow, so a full queue may let go of any but the newest.
+        if self.settled.len() >= CLOSED_MAX
+            || self.settled.back().is_some_and(|b| b.0 == self.acked)
+        {
+            self.settled.pop_back();
+        }
+        self.settled.push_back((self.acked, self.closed_acked));
+        self.take_settled();
+    }
+
+    fn take_settled(&mut self) {
+        while let Some((position, closed)) = self.settled.front().copied()
+            && position <= self.saved
+        {
+            self.closed_saved = self.closed_saved.max(closed);
+            self.settled.pop_front();
+        }
     }
 
     /// The last position that the region has committed.
@@ -168,14 +196,21 @@ impl Sender {
         self.closed_acked
     }
 
+    /// The newest closed version that the region has stored and below which nothing is ever sent
+    /// again: the stored cursor, from which a new leader would start, has passed it.
+    pub fn saved_closed(&self) -> Hlc {
+        self.closed_saved
+    }
+
     /// How far the region is behind, ms: the age of the newest closed version it has stored.
     pub fn lag_ms(&self, now_ms: u64) -> u64 {
         now_ms.saturating_sub(self.closed_acked.ms())
     }
 }
 
-/// The version up to which every one of a partition's target regions has everything: what it
-/// announces as stable. Without targets there is nothing to wait for.
+/// The version up to which every one of a partition's target regions has everything, and below
+/// which none is sent anything again: what it announces as stable. A receiver that dropped a
+/// tombstone at or below it cannot be sent the item that it deleted. Without targets there is nothing to wait for.
 pub fn stable<'a>(senders: impl IntoIterator<Item = &'a Sender>) -> Hlc {
-    senders.into_iter().map(Sender::acked_closed).min().unwrap_or(Hlc(u64::MAX))
+    senders.into_iter().map(Sender::saved_closed).min().unwrap_or(Hlc(u64::MAX))
 }

@@ -23,8 +23,7 @@ pub struct TombstoneRule {
 }
 
 impl TombstoneRule {
-    /// Looks at the partition's range. `own_stable` is what its own senders have had acknowledged
-    /// by all; `others` are the other replica regions, without those lost for too long.
+    /// Looks at the partition's range. `own_stable` is [`crate::sender::stable`] of its own senders; `others` are the other replica regions, without those lost for too long.
     pub fn new(
         own: u16,
         own_stable: Hlc,

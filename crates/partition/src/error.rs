@@ -27,6 +27,9 @@ pub enum PartitionError {
         /// What is wrong with it.
         source: DecodeError,
     },
+    /// A change that another region sent is not what it says: it is not applied.
+    #[error("a replicated change cannot be used")]
+    Change(#[source] DecodeError),
     /// A snapshot was being installed when the process ended: the replica needs a new one.
     #[error("partition {0} was left in the middle of a snapshot and needs a new one")]
     Installing(PartitionId),
@@ -64,6 +67,7 @@ impl PartitionError {
             PartitionError::Corrupt { .. } | PartitionError::Installing(_) => true,
             PartitionError::Storage(_)
             | PartitionError::Command { .. }
+            | PartitionError::Change(_)
             | PartitionError::Chunk(_)
             | PartitionError::Order { .. }
             | PartitionError::Incarnation { .. } => false,

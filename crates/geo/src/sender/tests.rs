@@ -79,17 +79,30 @@ fn the_stable_version_is_that_of_the_slowest_region() {
     far.sent(Position(10), 1, Some(Hlc(7)));
     far.acked(Position(10), Hlc(7));
     assert_eq!(stable([&near, &far]), Hlc(7));
+    assert_eq!(near.saved_closed(), Hlc(9));
     assert_eq!(near.lag_ms(Hlc(9).ms() + 40), 40);
+}
+
+#[test]
+fn what_a_new_leader_would_send_again_is_not_stable() {
+    let mut sender = sender();
+    sender.close(Hlc(5), Position(12));
+    sender.sent(Position(12), 1, Some(Hlc(5)));
+    sender.acked(Position(12), Hlc(5));
+    assert_eq!((sender.acked_closed(), sender.saved_closed()), (Hlc(5), Hlc(0)));
+    sender.saved(Position(12));
+    assert_eq!(sender.saved_closed(), Hlc(5));
 }
 
 proptest! {
     /// Whatever breaks, the cursor follows only what the receiver has, and W only what it has
     /// everything for.
     #[test]
-    fn the_cursor_never_passes_the_receiver(steps in prop::collection::vec(0u8..5, 1..200)) {
+    fn the_cursor_never_passes_the_receiver(steps in prop::collection::vec(0u8..6, 1..200)) {
         let mut sender = Sender::new(Position(0), SenderLimits { batches: 3, bytes: 1000 });
         let mut stream: VecDeque<(Position, Option<Hlc>)> = VecDeque::new();
         let (mut end, mut has, mut has_closed) = (Position(0), Position(0), Hlc(0));
+        let mut saved = Position(0);
         for step in steps {
             match step {
                 0 => end = end.next(),
@@ -108,6 +121,10 @@ proptest! {
                     prop_assert!(has.0 * 10 >= has_closed.0);
                     sender.acked(has, has_closed);
                 },
+                4 => if let Some(cursor) = sender.unsaved() {
+                    saved = cursor;
+                    sender.saved(cursor);
+                },
                 _ => {
                     stream.clear();
                     sender.rewind();
@@ -115,6 +132,9 @@ proptest! {
             }
             prop_assert!(sender.acked_position() <= has);
             prop_assert!(sender.acked_closed() <= has_closed);
+            prop_assert!(sender.saved_closed() <= sender.acked_closed());
+            // The cursor of a new leader never lies below what is stable.
+            prop_assert!(sender.saved_closed().0 <= saved.0 * 10);
         }
     }
 }

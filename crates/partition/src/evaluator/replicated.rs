@@ -3,7 +3,8 @@
 //! # Invariants
 //!
 //! - Delivering a change again, or in another order, leads to the same item.
-//! - A change that overwrites or loses to a concurrent one is in the conflict log, once.
+//! - A change that overwrites or loses to a concurrent one is in the conflict log; delivering it
+//!   again adds nothing.
 //! - A change from the future is committed before it is acknowledged, and applied when due.
 
 use super::{Evaluated, Evaluator};
@@ -13,6 +14,7 @@ use crate::layout;
 use crate::record::{
     ConflictRecord, ItemState, ParkedChange, StrandedOutcome, StrandedRecord, item_of,
 };
+use meridian_base::codec::DecodeError;
 use meridian_base::limits::CLOCK_AHEAD_MS_MAX;
 use meridian_base::merge::{Merge, MergeOutcome, joined_base, merge};
 use meridian_base::{Cause, Change, Sequence};
@@ -63,6 +65,7 @@ impl Evaluator {
         if !self.spec.range.contains(&change.key) {
             return Ok(Evaluated::Elsewhere);
         }
+        self.check(&change)?;
         if change.version.hlc.ms() > now_ms.saturating_add(CLOCK_AHEAD_MS_MAX) {
             return Ok(self.park(change, late));
         }
@@ -96,6 +99,18 @@ impl Evaluator {
     /// How many changes wait for their time.
     pub fn parked_len(&self) -> usize {
         self.parked.len()
+    }
+
+    /// Refuses an image that is not an item with the change's key.
+    fn check(&self, change: &Change) -> Result<(), PartitionError> {
+        let Some(image) = &change.image else { return Ok(()) };
+        let item = item_of(image).map_err(PartitionError::Change)?;
+        let key = self.spec.schema.key_of_item(&item).map(|key| key.encode().into_bytes());
+        if key.is_ok_and(|key| key == change.key) {
+            Ok(())
+        } else {
+            Err(PartitionError::Change(DecodeError::Unknown("key")))
+        }
     }
 
     fn park(&mut self, change: Change, late: bool) -> Evaluated<Replicated> {
