@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
@@ -54,72 +54,89 @@ impl Drop for DelayedIo {
     }
 }
 
-/// What happened next in one direction.
-enum Step {
-    Read(io::Result<usize>),
-    Wrote(io::Result<()>),
-    Due,
-}
-
 /// Carries one direction until its end.
 async fn carry(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     one_way: Duration,
 ) {
-    let mut line: DelayLine<Bytes> = DelayLine::new(one_way);
-    let mut held_bytes = 0;
-    let mut buffer = BytesMut::new();
-    let mut writing = Bytes::new();
-    let mut ended = false;
-    loop {
-        if writing.is_empty() {
-            writing = line.pop().unwrap_or_default();
-            if writing.is_empty() && ended && line.is_empty() {
-                break;
-            }
-        }
-        let before = writing.len();
-        match step(&mut from, &mut to, &mut buffer, &mut writing, &line, !ended, held_bytes).await {
-            Step::Read(Ok(0)) => ended = true,
-            Step::Read(Ok(count)) => {
-                held_bytes += count;
-                line.push(buffer.split().freeze());
-            }
-            Step::Read(Err(_)) | Step::Wrote(Err(_)) => break,
-            Step::Wrote(Ok(())) | Step::Due => {}
-        }
-        held_bytes -= before - writing.len();
-    }
+    let mut carrier = Carrier {
+        line: DelayLine::new(one_way),
+        buffer: BytesMut::new(),
+        writing: Bytes::new(),
+        held_bytes: 0,
+        ended: false,
+        unflushed: false,
+    };
+    while !carrier.is_done() && carrier.step(&mut from, &mut to).await.is_ok() {}
     // The other side may be gone, which is an end as well.
     let _ = to.shutdown().await;
 }
 
-/// Reads while there is room, writes what is due, or waits until something is.
-async fn step(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
-    buffer: &mut BytesMut,
-    writing: &mut Bytes,
-    line: &DelayLine<Bytes>,
-    open: bool,
+/// One direction on its way.
+struct Carrier {
+    line: DelayLine<Bytes>,
+    buffer: BytesMut,
+    /// What is due and not written yet.
+    writing: Bytes,
+    /// Bytes in `line` and `writing`.
     held_bytes: usize,
-) -> Step {
-    buffer.reserve(CHUNK_BYTES);
-    let due = line.due().unwrap_or_else(Instant::now);
-    tokio::select! {
-        read = from.read_buf(buffer), if open && held_bytes < HELD_BYTES_MAX => Step::Read(read),
-        wrote = write(to, writing), if !writing.is_empty() => Step::Wrote(wrote),
-        () = sleep_until(due), if writing.is_empty() && !line.is_empty() => Step::Due,
+    /// Nothing more comes in.
+    ended: bool,
+    unflushed: bool,
+}
+
+impl Carrier {
+    fn is_done(&self) -> bool {
+        self.ended && self.held_bytes == 0 && !self.unflushed
+    }
+
+    /// Reads while there is room, and writes what is due, whichever goes on first.
+    async fn step(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<()> {
+        if self.writing.is_empty() {
+            self.writing = self.line.pop().unwrap_or_default();
+        }
+        self.buffer.reserve(CHUNK_BYTES);
+        let room = !self.ended && self.held_bytes < HELD_BYTES_MAX;
+        let idle = self.writing.is_empty();
+        let due = self.line.due();
+        tokio::select! {
+            read = from.read_buf(&mut self.buffer), if room => {
+                let count = read?;
+                self.ended = count == 0;
+                if count > 0 {
+                    self.held_bytes += count;
+                    self.line.push(self.buffer.split().freeze());
+                }
+            }
+            moved = write_or_flush(to, &mut self.writing), if !idle || self.unflushed => {
+                let count = moved?;
+                if !idle && count == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                self.held_bytes -= count;
+                self.unflushed = !idle;
+            }
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if idle && due.is_some() => {}
+        }
+        Ok(())
     }
 }
 
-/// Writes all of it; when dropped before, the rest is still there.
-async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &mut Bytes) -> io::Result<()> {
-    while bytes.has_remaining() {
-        to.write_buf(bytes).await?;
+/// Writes some of the bytes, or flushes when there are none.
+async fn write_or_flush(
+    to: &mut (impl AsyncWrite + Unpin),
+    bytes: &mut Bytes,
+) -> io::Result<usize> {
+    if bytes.is_empty() {
+        to.flush().await?;
+        return Ok(0);
     }
-    to.flush().await
+    to.write_buf(bytes).await
 }
 
 impl AsyncRead for DelayedIo {

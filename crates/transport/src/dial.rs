@@ -59,7 +59,7 @@ pub(crate) struct Dialled {
 
 /// A connection's tasks; they end with it.
 pub(crate) struct Line {
-    _client: PeerClient<Channel>,
+    client: PeerClient<Channel>,
     tasks: Tasks,
 }
 
@@ -91,7 +91,8 @@ pub(crate) async fn dial(
         |reason: String| DialError::Unreachable { address: address.addr.clone(), reason };
     // A black hole dials nobody.
     config.switch.off().await;
-    let delay = config.delay_to(&address.region);
+    let known = !address.region.is_empty();
+    let delay = if known { config.delay_to(&address.region) } else { Duration::ZERO };
     let socket = timeout(config.timing.connect_max, connect(config, &address.addr))
         .await
         .map_err(|_| unreachable("it does not answer".to_owned()))??;
@@ -159,11 +160,11 @@ async fn greet(
     let client = PeerClient::new(channel)
         .max_decoding_message_size(FRAME_BYTES_MAX)
         .max_encoding_message_size(FRAME_BYTES_MAX);
-    let mut line = Line { _client: client, tasks };
+    let mut line = Line { client, tasks };
     let (say, outbound) = Outbound::new();
     let opened = match purpose {
-        Purpose::Session => line._client.session(outbound).await,
-        Purpose::Transfer => line._client.transfer(outbound).await,
+        Purpose::Session => line.client.session(outbound).await,
+        Purpose::Transfer => line.client.transfer(outbound).await,
     };
     let mut inbound = opened.map_err(|status| broken(&status))?.into_inner();
     let peer = greeting::introduce(config, to, &say.greeting, &mut inbound).await?;

@@ -253,3 +253,64 @@ fn unexpected(step: Step) -> GreetingError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_covers_direction_and_everything_said() {
+        let hello = Hello { protocol: 1, from: 1, to: 2, nonce: nonce(), ..Hello::default() };
+        let challenge = Challenge { protocol: 1, node: 2, nonce: nonce(), ..Challenge::default() };
+        let base = transcript(DIALLER, &hello, &challenge);
+        let others = [
+            transcript(ACCEPTOR, &hello, &challenge),
+            transcript(DIALLER, &Hello { from: 3, ..hello.clone() }, &challenge),
+            transcript(DIALLER, &Hello { to: 3, ..hello.clone() }, &challenge),
+            transcript(DIALLER, &Hello { cluster: 3, ..hello.clone() }, &challenge),
+            transcript(DIALLER, &Hello { nonce: nonce(), ..hello.clone() }, &challenge),
+            transcript(DIALLER, &Hello { region: "b".to_owned(), ..hello.clone() }, &challenge),
+            transcript(DIALLER, &hello, &Challenge { node: 3, ..challenge.clone() }),
+            transcript(DIALLER, &hello, &Challenge { cluster: 3, ..challenge.clone() }),
+            transcript(DIALLER, &hello, &Challenge { nonce: nonce(), ..challenge.clone() }),
+            transcript(DIALLER, &hello, &Challenge { region: "b".to_owned(), ..challenge.clone() }),
+        ];
+        assert!(others.iter().all(|other| *other != base));
+        assert_eq!(base, transcript(DIALLER, &hello, &challenge));
+    }
+
+    #[test]
+    fn loopback_is_loopback_in_ipv6_clothes_too() {
+        for (address, loopback) in [
+            ("127.0.0.1", true),
+            ("127.8.9.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("10.0.0.1", false),
+            ("::ffff:10.0.0.1", false),
+            ("fe80::1", false),
+        ] {
+            assert_eq!(is_loopback(address.parse().unwrap()), loopback, "{address}");
+        }
+    }
+
+    #[test]
+    fn without_a_secret_a_peer_from_elsewhere_is_refused() {
+        let config = PeerConfig::new(crate::Identity::new(NodeId(2), "a"));
+        let who = config.identity.who();
+        let hello = Hello { protocol: PROTOCOL, from: 1, nonce: nonce(), ..Hello::default() };
+        let check = |config: &PeerConfig, remote: &str, hello: &Hello| {
+            check_hello(config, &who, remote.parse().unwrap(), hello).err().unwrap_or_default()
+        };
+        assert_eq!(check(&config, "127.0.0.1", &hello), "");
+        let reason = check(&config, "10.0.0.1", &hello);
+        assert!(reason.contains("accepts only loopback"), "{reason}");
+        let secret = Some(Secret::new("0123456789abcdef").unwrap());
+        let with_secret = PeerConfig { secret, ..config.clone() };
+        assert_eq!(check(&with_secret, "10.0.0.1", &hello), "");
+        let reason = check(&config, "127.0.0.1", &Hello { protocol: 9, ..hello.clone() });
+        assert!(reason.contains("speaks peer protocol 9, this node speaks 1"), "{reason}");
+        let reason = check(&config, "127.0.0.1", &Hello { nonce: Bytes::new(), ..hello });
+        assert!(reason.contains("a nonce has 32 bytes"), "{reason}");
+    }
+}

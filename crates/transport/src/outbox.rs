@@ -116,28 +116,27 @@ impl Outbox {
     /// Puts something into the queue; waits for room, but not long.
     pub(crate) async fn push(&self, outgoing: Outgoing, wait: Duration) -> Result<(), NoRoom> {
         let weight = outgoing.weight();
-        match self.room.try_acquire_many(weight) {
-            Ok(permit) => permit.forget(),
+        // Held until the message is in the queue, or given back: this future may be dropped.
+        let room = match self.room.try_acquire_many(weight) {
+            Ok(room) => room,
             Err(_) => match timeout(wait, self.room.acquire_many(weight)).await {
-                Ok(Ok(permit)) => permit.forget(),
+                Ok(Ok(room)) => room,
                 Ok(Err(_)) | Err(_) => return Err(NoRoom),
             },
-        }
-        let outcome = match self.sender.try_send(outgoing) {
-            Ok(()) => return Ok(()),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(NoRoom),
+        };
+        match self.sender.try_send(outgoing) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(NoRoom),
             Err(mpsc::error::TrySendError::Full(outgoing)) => {
                 match timeout(wait, self.sender.reserve()).await {
-                    Ok(Ok(slot)) => {
-                        slot.send(outgoing);
-                        return Ok(());
-                    }
-                    Ok(Err(_)) | Err(_) => Err(NoRoom),
+                    Ok(Ok(slot)) => slot.send(outgoing),
+                    Ok(Err(_)) | Err(_) => return Err(NoRoom),
                 }
             }
-        };
-        self.room.add_permits(weight as usize);
-        outcome
+        }
+        // The packer gives it back when it takes the message out.
+        room.forget();
+        Ok(())
     }
 }
 

@@ -68,7 +68,7 @@ impl Peers {
         }
     }
 
-    /// Forgets a peer. Its calls end as unknown.
+    /// Forgets a peer. Calls on their way still get their answers.
     pub fn remove_address(&self, node: NodeId) {
         self.0.links.write().unwrap_or_else(PoisonError::into_inner).remove(&node);
     }

@@ -29,7 +29,7 @@ use crate::service::{Service, Stage};
 use crate::{Acceptor, Chunks, Kind, PeerConfig};
 
 /// Calls of one connection. Peers open one.
-const STREAMS_MAX: u32 = 8;
+const STREAMS_MAX: u32 = 2;
 /// HTTP/2 ping of a connection whose peer may be gone without a word.
 const H2_PING: Duration = Duration::from_secs(10);
 

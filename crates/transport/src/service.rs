@@ -254,13 +254,16 @@ async fn next_event(
 ) -> Event {
     let silent_at = Instant::now() + silence_max;
     tokio::select! {
+        // The order to drain must not wait for a pause; a process that stood still reads what
+        // came meanwhile before it calls it silence.
+        biased;
+        _ = stage.wait_for(|stage| *stage != Stage::Serving), if !draining => Event::Drain,
         frame = inbound.message() => match frame {
             Ok(Some(frame)) => Event::Frame(frame),
             Ok(None) => Event::Gone("the peer closed it".to_owned()),
             Err(status) => Event::Gone(status.message().to_owned()),
         },
         () = sleep_until(silent_at) => Event::Gone(format!("nothing heard for {silence_max:?}")),
-        _ = stage.wait_for(|stage| *stage != Stage::Serving), if !draining => Event::Drain,
     }
 }
 

@@ -166,6 +166,8 @@ impl Reader {
         loop {
             let silent_at = Instant::now() + self.silence_max;
             let frame = tokio::select! {
+                // A process that stood still reads what came meanwhile before it calls it silence.
+                biased;
                 frame = self.inbound.message() => frame,
                 () = sleep_until(silent_at) => {
                     return End::Lost(format!("nothing heard for {:?}", self.silence_max));

@@ -35,7 +35,7 @@ async fn nodes_with_the_same_secret_speak() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_or_missing_secret_is_refused() {
-    refused(with_secret(1, WRONG), with_secret(2, RIGHT), "secret is wrong").await;
+    refused(with_secret(1, WRONG), with_secret(2, RIGHT), "the peer has another one").await;
     refused(with_secret(1, RIGHT), config(2, "a"), "the peer has no cluster secret").await;
     refused(config(1, "a"), with_secret(2, RIGHT), "secret is wrong or missing").await;
 }

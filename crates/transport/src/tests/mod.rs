@@ -4,6 +4,7 @@ mod calls;
 mod delay;
 mod greeting;
 mod links;
+mod meter;
 mod switch;
 mod transfers;
 
