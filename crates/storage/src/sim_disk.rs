@@ -129,26 +129,29 @@ impl SimDisk {
         .finish_names(keep)
     }
 
-    /// As [`SimDisk::crash`], but unsynced bytes survive or are lost sector by sector, in no
-    /// order. `keep` is asked once for each sector of each unsynced change, and once for each
-    /// unsynced name.
-    pub fn crash_by_sector(&self, mut keep: impl FnMut() -> bool) -> SimDisk {
+    /// As [`SimDisk::crash`], but unsynced bytes survive or are lost by sector, in no order among
+    /// sectors. `keep` is asked for each sector how many of the changes that touched it survive,
+    /// the first ones, and with 1 for each change of a length and each unsynced name.
+    pub fn crash_by_sector(&self, mut keep: impl FnMut(usize) -> usize) -> SimDisk {
         self.crash_with(|file| {
-            for change in &file.pending {
-                match change {
-                    Pending::SetLen(_) if !keep() => {}
-                    Pending::SetLen(_) => change.apply(&mut file.durable, 1),
+            let mut touched: BTreeMap<usize, Vec<(usize, Vec<u8>)>> = BTreeMap::new();
+            for change in std::mem::take(&mut file.pending) {
+                match &change {
                     Pending::Write(offset, bytes) => {
                         for (at, part) in sectors(*offset, bytes) {
-                            if keep() {
-                                write(&mut file.durable, at, part);
-                            }
+                            let parts = touched.entry(at / SECTOR_BYTES).or_default();
+                            parts.push((at, part.to_vec()));
                         }
+                    }
+                    Pending::SetLen(_) => {
+                        settle_sectors(file, &mut touched, &mut keep);
+                        change.apply(&mut file.durable, keep(1));
                     }
                 }
             }
+            settle_sectors(file, &mut touched, &mut keep);
         })
-        .finish_names(|_| usize::from(keep()))
+        .finish_names(keep)
     }
 
     /// Ends the process but not the machine: nothing is lost, and old handles fail.
@@ -239,6 +242,17 @@ impl SimDisk {
             *durable ^= mask;
         }
         flipped
+    }
+}
+
+fn settle_sectors(
+    file: &mut FileState,
+    touched: &mut BTreeMap<usize, Vec<(usize, Vec<u8>)>>,
+    keep: &mut impl FnMut(usize) -> usize,
+) {
+    for parts in std::mem::take(touched).into_values() {
+        let kept = keep(parts.len());
+        parts.iter().take(kept).for_each(|(at, part)| write(&mut file.durable, *at, part));
     }
 }
 

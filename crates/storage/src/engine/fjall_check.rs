@@ -40,12 +40,11 @@ pub(super) fn check(dir: &Path) -> Result<(), StorageError> {
     }
     let mut last_seqno = None;
     let newest = journals.last_key_value().map(|(id, _)| *id);
-    let mut expected = journals.first_key_value().map_or(0, |(id, _)| *id);
-    for (id, path) in &journals {
+    let first = journals.first_key_value().map_or(0, |(id, _)| *id);
+    for (expected, (id, path)) in (first..).zip(&journals) {
         if *id != expected {
             return Err(StorageError::corrupt(dir, 0, format!("{expected}.jnl is missing")));
         }
-        expected += 1;
         check_journal(path, newest == Some(*id), &mut last_seqno)?;
     }
     for keyspace in list(&dir.join("keyspaces"))? {

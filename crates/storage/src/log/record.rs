@@ -80,7 +80,8 @@ pub struct Location {
     pub length: u32,
 }
 
-/// What a record says. The last two are the log's own.
+/// What a record says. The last two are the log's own. Stored with the high bit set, so that no
+/// flipped bit makes it zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Entry,
@@ -98,27 +99,27 @@ pub(crate) enum Kind {
 impl Kind {
     fn to_u8(self) -> u8 {
         match self {
-            Kind::Entry => 1,
-            Kind::Vote => 2,
-            Kind::Committed => 3,
-            Kind::Truncate => 4,
-            Kind::Purge => 5,
-            Kind::Forget => 6,
-            Kind::Trim => 7,
-            Kind::Seal => 8,
+            Kind::Entry => 0x81,
+            Kind::Vote => 0x82,
+            Kind::Committed => 0x83,
+            Kind::Truncate => 0x84,
+            Kind::Purge => 0x85,
+            Kind::Forget => 0x86,
+            Kind::Trim => 0x87,
+            Kind::Seal => 0x88,
         }
     }
 
     fn from_u8(raw: u8) -> Option<Self> {
         Some(match raw {
-            1 => Kind::Entry,
-            2 => Kind::Vote,
-            3 => Kind::Committed,
-            4 => Kind::Truncate,
-            5 => Kind::Purge,
-            6 => Kind::Forget,
-            7 => Kind::Trim,
-            8 => Kind::Seal,
+            0x81 => Kind::Entry,
+            0x82 => Kind::Vote,
+            0x83 => Kind::Committed,
+            0x84 => Kind::Truncate,
+            0x85 => Kind::Purge,
+            0x86 => Kind::Forget,
+            0x87 => Kind::Trim,
+            0x88 => Kind::Seal,
             _ => return None,
         })
     }

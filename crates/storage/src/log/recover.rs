@@ -104,12 +104,10 @@ fn drop_trimmed(
     for old in std::mem::replace(segments, kept) {
         store.remove(old)?;
     }
-    let mut expected = first;
-    for found in segments.iter() {
+    for (expected, found) in (first..).zip(segments.iter()) {
         if *found != expected {
             return Err(StorageError::corrupt(store.path(expected), 0, "the segment is missing"));
         }
-        expected += 1;
     }
     Ok(())
 }

@@ -160,9 +160,9 @@ fn read_record(
 
 /// Whether the bytes from `at` can be the rest of a write that a crash interrupted.
 ///
-/// They cannot when a later record was written after a sync that covered `at`, nor when every
-/// sector of the broken record holds something: a lost sector of a fresh file reads as zeros or is
-/// missing.
+/// They cannot when a later record was written after a sync that covered `at`. Nor can they when
+/// nothing of the broken record is missing: what a crash loses of a fresh file reads as zeros or
+/// is past its end, either from some byte to the end of the file, or in whole sectors.
 pub(crate) fn is_torn(segment: u64, bytes: &[u8], at: usize) -> bool {
     !has_witness(segment, bytes, at) && looks_unwritten(segment, bytes, at)
 }
@@ -182,13 +182,20 @@ fn looks_unwritten(segment: u64, bytes: &[u8], at: usize) -> bool {
         .ok()
         .and_then(|offset| Header::read(segment, offset, &bytes[at..]).ok())
         .map_or(HEADER_BYTES, |header| header.record_bytes());
-    let Some(record) = at.checked_add(length).and_then(|end| bytes.get(at..end)) else {
+    let end = at.saturating_add(length);
+    if end > bytes.len() || bytes[end - 1..].iter().all(|b| *b == 0) {
         return true;
-    };
-    let first = SECTOR_BYTES - at % SECTOR_BYTES;
-    let (head, rest) = record.split_at(first.min(record.len()));
-    let zero = |part: &[u8]| part.iter().all(|b| *b == 0);
-    record.last() == Some(&0) || zero(head) || rest.chunks(SECTOR_BYTES).any(zero)
+    }
+    let sector_end = |at: usize| ((at / SECTOR_BYTES + 1) * SECTOR_BYTES).min(bytes.len());
+    let mut from = at;
+    while from < end {
+        let to = sector_end(from);
+        if bytes[from..to].iter().all(|b| *b == 0) {
+            return true;
+        }
+        from = to;
+    }
+    false
 }
 
 /// Whether a file whose header does not check can be one that a crash interrupted before its
