@@ -155,7 +155,9 @@ fn put_payload(out: &mut Vec<u8>, entry: &Entry) {
     }
 }
 
-fn get_payload(r: &mut Reader<'_>) -> Result<EntryPayload<Payload, u64, openraft::impls::EmptyNode>, DecodeError> {
+fn get_payload(
+    r: &mut Reader<'_>,
+) -> Result<EntryPayload<Payload, u64, openraft::impls::EmptyNode>, DecodeError> {
     Ok(match r.u8()? {
         0 => EntryPayload::Blank,
         1 => EntryPayload::Normal(Payload(Bytes::copy_from_slice(r.bytes()?))),
@@ -353,24 +355,6 @@ pub fn encode_snapshot_response(response: &SnapshotResponse<Config>) -> Vec<u8> 
 /// Reads the sent form of the answer to a snapshot.
 pub fn decode_snapshot_response(bytes: &[u8]) -> Result<SnapshotResponse<Config>, DecodeError> {
     Ok(SnapshotResponse { vote: decode_vote(bytes)? })
-}
-
-/// The stored form of what a state machine has applied.
-pub fn encode_applied(applied: Option<&LogId>, membership: &StoredMembership) -> Vec<u8> {
-    let mut out = vec![FORMAT];
-    put_option(&mut out, applied, put_log_id);
-    put_stored_membership(&mut out, membership);
-    out
-}
-
-/// Reads the stored form of what a state machine has applied.
-pub fn decode_applied(bytes: &[u8]) -> Result<(Option<LogId>, StoredMembership), DecodeError> {
-    let mut r = Reader::new(bytes);
-    format(&mut r)?;
-    let applied = get_option(&mut r, get_log_id)?;
-    let membership = get_stored_membership(&mut r)?;
-    r.end()?;
-    Ok((applied, membership))
 }
 
 #[cfg(test)]

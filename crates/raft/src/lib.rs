@@ -8,7 +8,17 @@
 //! - Nothing here knows what an entry means; state machines do.
 
 pub mod codec;
+mod group;
+mod group_log;
+pub mod log;
+pub mod machine;
+pub mod network;
 pub mod rt;
+pub mod snapshot;
 pub mod types;
 
+pub use group::{
+    Group, GroupOptions, GroupStatus, GroupWatch, OpenError, Proposal, ProposeError, Proposed,
+    Timing,
+};
 pub use openraft;

@@ -10,8 +10,9 @@
 //! Tested by the group tests and by every simulation seed.
 
 use crate::rt;
-use meridian_storage::log::{Disk, Location, LogReader, LogRecord, RecoveredGroup, SegmentedLog};
-use meridian_storage::StorageError;
+use meridian_storage::{
+    Location, LogReader, LogRecord, Pin, RecoveredGroup, SegmentedLog, StorageError,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ pub type Completion = Box<dyn FnOnce(Result<&[Location], &StorageError>) + Send>
 
 struct Job {
     records: Vec<LogRecord>,
+    /// How many records it had, once they are handed to the log.
+    count: usize,
     durable: bool,
     done: Completion,
 }
@@ -40,29 +43,28 @@ pub struct LogOptions {
     pub fatal: Fatal,
     /// Tells the writer how long a sync takes; only a simulation, which has no thread, says so.
     pub simulated_sync: Option<fn() -> Duration>,
-    /// Acknowledges before the sync: a planted bug that the simulation must find.
-    #[cfg(feature = "planted-bugs")]
-    pub acknowledge_before_sync: bool,
 }
 
 /// A handle to the node's log; clones share the writer.
 #[derive(Clone)]
 pub struct NodeLog {
     queue: mpsc::Sender<Job>,
-    reader: Arc<dyn LogReader>,
+    reader: LogReader,
+    pinned: Arc<Mutex<Vec<Pin>>>,
     recovered: Arc<Mutex<BTreeMap<u64, RecoveredGroup>>>,
 }
 
 impl NodeLog {
     /// Starts the writer of a recovered log.
-    pub fn start<D: Disk>(
-        log: SegmentedLog<D>,
+    pub fn start(
+        log: SegmentedLog,
         recovered: BTreeMap<u64, RecoveredGroup>,
         options: LogOptions,
     ) -> NodeLog {
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
         let reader = log.reader();
-        let writer = Writer { log, options, jobs: Vec::new() };
+        let pinned = Arc::new(Mutex::new(log.pinned()));
+        let writer = Writer { log, options, jobs: Vec::new(), pinned: Arc::clone(&pinned) };
         if writer.options.simulated_sync.is_some() {
             rt::spawn(writer.run_task(jobs));
         } else {
@@ -71,7 +73,7 @@ impl NodeLog {
                 .spawn(move || writer.run_thread(jobs))
                 .expect("a thread for the log starts at process start");
         }
-        NodeLog { queue, reader, recovered: Arc::new(Mutex::new(recovered)) }
+        NodeLog { queue, reader, pinned, recovered: Arc::new(Mutex::new(recovered)) }
     }
 
     /// Takes what recovery found of a group; empty for a new one.
@@ -90,6 +92,11 @@ impl NodeLog {
         self.recovered.lock().expect("no holder panics").contains_key(&group)
     }
 
+    /// The groups whose entries keep the oldest segment: they should flush and purge.
+    pub fn pinned(&self) -> Vec<Pin> {
+        self.pinned.lock().expect("no holder panics").clone()
+    }
+
     /// Reads a payload that was written earlier.
     pub fn read(&self, at: Location) -> Result<Vec<u8>, StorageError> {
         self.reader.read(at)
@@ -97,7 +104,7 @@ impl NodeLog {
 
     /// Queues records; `done` runs on the writer when they are written, and synced if `durable`.
     pub async fn write(&self, records: Vec<LogRecord>, durable: bool, done: Completion) {
-        if let Err(refused) = self.queue.send(Job { records, durable, done }).await {
+        if let Err(refused) = self.queue.send(Job { records, count: 0, durable, done }).await {
             (refused.0.done)(Err(&StorageError::Poisoned));
         }
     }
@@ -113,19 +120,20 @@ impl NodeLog {
     }
 }
 
-struct Writer<D: Disk> {
-    log: SegmentedLog<D>,
+struct Writer {
+    log: SegmentedLog,
     options: LogOptions,
     jobs: Vec<Job>,
+    pinned: Arc<Mutex<Vec<Pin>>>,
 }
 
-impl<D: Disk> Writer<D> {
+impl Writer {
     fn run_thread(mut self, mut queue: mpsc::Receiver<Job>) {
         while let Some(first) = queue.blocking_recv() {
             self.drain(first, &mut queue);
             let started = Instant::now();
             let written = self.append();
-            let result = written.and_then(|locations| self.sync().map(|()| locations));
+            let result = written.and_then(|written| self.make_durable(written));
             metrics::histogram!("meridian_log_sync_seconds").record(started.elapsed());
             if !self.complete(result) {
                 return;
@@ -137,17 +145,10 @@ impl<D: Disk> Writer<D> {
         while let Some(first) = queue.recv().await {
             self.drain(first, &mut queue);
             let written = self.append();
-            #[cfg(feature = "planted-bugs")]
-            if self.options.acknowledge_before_sync {
-                let jobs = std::mem::take(&mut self.jobs);
-                if let Ok(locations) = &written {
-                    finish(jobs, locations);
-                }
-            }
             if let Some(duration) = self.options.simulated_sync {
                 rt::sleep(duration()).await;
             }
-            let result = written.and_then(|locations| self.sync().map(|()| locations));
+            let result = written.and_then(|written| self.make_durable(written));
             if !self.complete(result) {
                 return;
             }
@@ -164,14 +165,26 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    fn append(&mut self) -> Result<Vec<Location>, StorageError> {
-        let records: Vec<LogRecord> =
-            self.jobs.iter_mut().flat_map(|job| job.records.iter().cloned()).collect();
-        self.log.append(&records)
+    fn append(&mut self) -> Result<Written, StorageError> {
+        let mut records = Vec::new();
+        for job in &mut self.jobs {
+            job.count = job.records.len();
+            records.append(&mut job.records);
+        }
+        let trims =
+            records.iter().any(|r| matches!(r, LogRecord::Purge { .. } | LogRecord::Forget { .. }));
+        Ok(Written { locations: self.log.append(&records)?, trims })
     }
 
-    fn sync(&mut self) -> Result<(), StorageError> {
-        if self.jobs.iter().any(|job| job.durable) { self.log.sync() } else { Ok(()) }
+    fn make_durable(&mut self, written: Written) -> Result<Vec<Location>, StorageError> {
+        if self.jobs.iter().any(|job| job.durable) {
+            self.log.sync()?;
+        }
+        if written.trims {
+            self.log.trim()?;
+        }
+        *self.pinned.lock().expect("no holder panics") = self.log.pinned();
+        Ok(written.locations)
     }
 
     /// Answers the drained jobs; false when the writer must stop.
@@ -191,10 +204,16 @@ impl<D: Disk> Writer<D> {
     }
 }
 
+/// What an append left to do.
+struct Written {
+    locations: Vec<Location>,
+    trims: bool,
+}
+
 fn finish(jobs: Vec<Job>, locations: &[Location]) {
     let mut rest = locations;
     for job in jobs {
-        let (own, others) = rest.split_at(job.records.len().min(rest.len()));
+        let (own, others) = rest.split_at(job.count.min(rest.len()));
         rest = others;
         (job.done)(Ok(own));
     }

@@ -87,6 +87,21 @@ pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Outp
     tokio::time::timeout(duration, future).await.map_err(|_| TimedOut)
 }
 
+/// Runs work that blocks: on a thread of its own, or in place in a simulation, which has one.
+pub async fn blocking<T, F>(work: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    if simulating() {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
 /// Reads the monotonic clock.
 pub fn now() -> Instant {
     Instant::now()

@@ -1,0 +1,100 @@
+//! What a pipeline is asked to do, and how it says no.
+
+use meridian_base::{Change, NodeId, Position, Received, RegionId, Version};
+use meridian_partition::header::{Freeze, Reader};
+use meridian_partition::{Closed, Replicated, Write, WriteOutcome};
+use tokio::sync::oneshot;
+
+/// Why a partition did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Nothing was done: another replica leads, perhaps this one.
+    #[error("not the leader")]
+    NotLeader {
+        /// Who leads, where it is known.
+        hint: Option<NodeId>,
+    },
+    /// Nothing was done, and nothing will be: ask again.
+    #[error("not applied; ask again")]
+    Retry,
+    /// The partition is frozen: the request belongs to another region.
+    #[error("frozen for an evacuation")]
+    Held(Freeze),
+    /// The key is not in the partition's range.
+    #[error("the key is in another partition")]
+    Elsewhere,
+    /// The write may be applied, now or later, or never.
+    #[error("the outcome is unknown")]
+    Unknown,
+    /// The replica cannot serve: its engine failed, is damaged, or the disk is full.
+    #[error("the replica cannot serve: {0}")]
+    Broken(String),
+}
+
+/// Where an answer goes.
+pub type Reply<T> = oneshot::Sender<Result<T, Refused>>;
+
+/// A decision that no client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Starts a change-log reader at the end of the log.
+    StartReader(Reader),
+    /// Moves a reader's cursor.
+    Cursor(Reader, Position),
+    /// Removes a reader.
+    DropReader(Reader),
+    /// Notes what an origin partition announced.
+    Received(Received),
+    /// Forgets what the partitions of a region announced.
+    ForgetRegion(u16),
+    /// Takes no more writes.
+    Freeze {
+        /// The evacuation's epoch.
+        epoch: u64,
+        /// Where writes go.
+        target: RegionId,
+    },
+    /// Takes writes again.
+    Thaw {
+        /// The evacuation's epoch.
+        epoch: u64,
+    },
+    /// Removes change records that every reader has read.
+    Trim(Position),
+    /// Removes tombstones that are still the ones named.
+    DropTombstones(Vec<(Vec<u8>, Version)>),
+}
+
+/// One request in a pipeline's queue.
+pub enum Work {
+    /// A client's write.
+    Write(Box<Write>, Reply<WriteOutcome>),
+    /// Changes of another region; `true` when its region was lost and sends late.
+    Replicated(Vec<Change>, bool, Reply<Vec<Replicated>>),
+    /// A decision that no client asks for; answers whether it changed anything.
+    Order(Order, Reply<bool>),
+    /// A closed version to announce.
+    Close(Reply<Closed>),
+}
+
+impl Work {
+    /// True when nobody waits for the answer any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        match self {
+            Work::Write(_, reply) => reply.is_closed(),
+            Work::Replicated(_, _, reply) => reply.is_closed(),
+            Work::Order(_, reply) => reply.is_closed(),
+            Work::Close(reply) => reply.is_closed(),
+        }
+    }
+
+    /// Answers with a refusal.
+    pub(super) fn refuse(self, refused: Refused) {
+        match self {
+            Work::Write(_, reply) => drop(reply.send(Err(refused))),
+            Work::Replicated(_, _, reply) => drop(reply.send(Err(refused))),
+            Work::Order(_, reply) => drop(reply.send(Err(refused))),
+            Work::Close(reply) => drop(reply.send(Err(refused))),
+        }
+    }
+}
