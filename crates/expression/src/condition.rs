@@ -26,7 +26,6 @@ use crate::source::{ExpressionSource, Printer};
 /// A compiled condition or filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    kind: ExpressionKind,
     predicate: Predicate,
 }
 
@@ -40,12 +39,12 @@ impl Condition {
         let written = parse_condition(text, Origin::Client).map_err(invalid(kind))?;
         let predicate =
             compile_condition(&written, placeholders, Origin::Client).map_err(invalid(kind))?;
-        Ok(Condition { kind, predicate })
+        Ok(Condition { predicate })
     }
 
     /// Takes a predicate that was built without a text.
     pub fn new(predicate: Predicate) -> Self {
-        Condition { kind: ExpressionKind::Condition, predicate }
+        Condition { predicate }
     }
 
     /// Compiles what [`Condition::source`] printed.
@@ -54,7 +53,7 @@ impl Condition {
         let written = parse_condition(&source.text, Origin::Peer).map_err(invalid(kind))?;
         let predicate = compile_condition(&written, &mut source.placeholders(), Origin::Peer)
             .map_err(invalid(kind))?;
-        Ok(Condition { kind, predicate })
+        Ok(Condition { predicate })
     }
 
     /// Prints the condition with the names and values that it uses, to be sent to another node.

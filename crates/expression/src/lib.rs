@@ -26,6 +26,8 @@ mod projection;
 mod reserved;
 mod source;
 mod syntax;
+#[cfg(test)]
+mod testing;
 mod update;
 
 pub use ast::{Comparator, Operand, Predicate, SetOperand, SetValue, UpdateAction};

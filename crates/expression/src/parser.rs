@@ -1,11 +1,12 @@
-//! Recursive descent over the tokens of an expression.
+//! Recursive descent over the tokens of an expression; only conditions keep their own stack.
 //!
 //! The grammar needs no way back: what stands in parentheses is read as an operand or a condition,
 //! whichever it turns out to be.
 //!
 //! # Invariants
 //!
-//! - Nothing recurses deeper than [`DEPTH_MAX`] levels, so no text overflows the stack.
+//! - Nothing recurses deeper than [`OPERAND_DEPTH_MAX`] levels, and what is read nests no deeper
+//!   than [`DEPTH_MAX`], so no text overflows the stack here or later.
 //! - Two pairs of parentheses straight around the same thing are refused, as the service does.
 //!
 //! Tested by `parser/tests.rs`.
@@ -23,8 +24,10 @@ use crate::syntax::{
     Call, WrittenCondition, WrittenOperand, WrittenPath, WrittenSection, WrittenStep,
 };
 
-/// Deepest nesting of parentheses, `NOT` and functions that is followed, levels.
-pub const DEPTH_MAX: usize = 300;
+/// Deepest nesting of conditions by parentheses and `NOT`, levels: as many as there may be operators.
+pub const DEPTH_MAX: usize = EXPRESSION_OPERATORS_MAX;
+/// Deepest nesting of functions and parentheses within an operand, levels.
+pub const OPERAND_DEPTH_MAX: usize = 64;
 
 /// Where a text comes from, and so which limits hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +154,7 @@ impl<'a> Parser<'a> {
     /// Runs `read` one level deeper.
     fn deeper<T>(&mut self, read: fn(&mut Self) -> Result<T, Problem>) -> Result<T, Problem> {
         self.depth += 1;
-        if self.depth > DEPTH_MAX {
+        if self.depth > OPERAND_DEPTH_MAX {
             return Err(Problem::TooDeep(self.depth));
         }
         let result = read(self);

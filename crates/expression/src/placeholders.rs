@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(placeholders.name("#b"), Some("x"));
         assert_eq!(
             placeholders.unused().expect_err("two are unused").to_string(),
-            "Value provided in ExpressionAttributeNames unused in expressions: keys: {#a, #c}"
+            "Value provided in ExpressionAttributeNames unused in expressions: keys: {#c, #a}"
         );
         placeholders.name("#a");
         placeholders.name("#c");

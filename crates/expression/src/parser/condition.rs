@@ -1,100 +1,141 @@
 //! The grammar of conditions: `OR` binds weakest, then `AND`, then `NOT`, then comparisons.
+//!
+//! Open parentheses stand on a stack of our own, not the thread's: clients do nest conditions as
+//! deep as the operator limit allows, each `AND` of a chain in its own parentheses.
 
-use super::{Parenthesized, Parser};
+use super::{DEPTH_MAX, Parenthesized, Parser};
 use crate::ast::Comparator;
 use crate::error::Problem;
 use crate::syntax::{WrittenCondition, WrittenOperand};
 
-/// What parentheses may hold. An operand becomes a condition by what follows it, or, if it is a
-/// function, by itself.
-enum Either {
+/// What stands between two connectives. An operand becomes a condition by what follows it, or, if
+/// it is a function, by itself.
+enum Term {
     Condition(Parenthesized<WrittenCondition>),
     Operand(Parenthesized<WrittenOperand>),
 }
 
+/// What is read since an opening parenthesis, or since the start.
+#[derive(Default)]
+struct Open {
+    alternatives: Vec<WrittenCondition>,
+    conjuncts: Vec<WrittenCondition>,
+    /// `NOT`s before the next term.
+    negations: usize,
+}
+
+impl Open {
+    /// Tells whether nothing stands before the next term.
+    fn is_fresh(&self) -> bool {
+        self.alternatives.is_empty() && self.conjuncts.is_empty() && self.negations == 0
+    }
+
+    fn and(&mut self, condition: WrittenCondition) {
+        let negations = std::mem::take(&mut self.negations);
+        let negated = |inner, _| WrittenCondition::Not(Box::new(inner));
+        self.conjuncts.push((0..negations).fold(condition, negated));
+    }
+
+    fn or(&mut self, condition: WrittenCondition) {
+        self.and(condition);
+        let conjuncts = std::mem::take(&mut self.conjuncts);
+        self.alternatives.push(joined(conjuncts, WrittenCondition::And));
+    }
+
+    fn finish(mut self, condition: WrittenCondition) -> WrittenCondition {
+        self.or(condition);
+        joined(self.alternatives, WrittenCondition::Or)
+    }
+}
+
+fn joined(
+    mut parts: Vec<WrittenCondition>,
+    join: fn(Vec<WrittenCondition>) -> WrittenCondition,
+) -> WrittenCondition {
+    match parts.pop() {
+        Some(only) if parts.is_empty() => only,
+        last => {
+            parts.extend(last);
+            join(parts)
+        }
+    }
+}
+
 impl Parser<'_> {
     pub(super) fn whole_condition(&mut self) -> Result<WrittenCondition, Problem> {
-        let read = self.disjunction()?;
-        self.condition_of(read)
-    }
-
-    fn disjunction(&mut self) -> Result<Either, Problem> {
-        self.joined("OR", Self::conjunction, WrittenCondition::Or)
-    }
-
-    fn conjunction(&mut self) -> Result<Either, Problem> {
-        self.joined("AND", Self::negation, WrittenCondition::And)
-    }
-
-    fn joined(
-        &mut self,
-        keyword: &str,
-        read: fn(&mut Self) -> Result<Either, Problem>,
-        join: fn(Vec<WrittenCondition>) -> WrittenCondition,
-    ) -> Result<Either, Problem> {
-        let first = read(self)?;
-        if !self.is(keyword) {
-            return Ok(first);
+        let mut outer: Vec<Open> = Vec::new();
+        let mut open = Open::default();
+        let mut depth = 0;
+        loop {
+            if self.take("NOT") {
+                open.negations += 1;
+                deeper(&mut depth)?;
+                continue;
+            }
+            if self.take("(") {
+                outer.push(std::mem::take(&mut open));
+                deeper(&mut depth)?;
+                continue;
+            }
+            let inner = self.bare_operand()?;
+            let mut term = self.comparison(Parenthesized { inner, parentheses: false })?;
+            while self.is(")")
+                && let Some(outside) = outer.pop()
+            {
+                depth -= 1 + open.negations;
+                term = self.close_term(std::mem::replace(&mut open, outside), term)?;
+            }
+            depth -= open.negations;
+            let condition = self.condition_of(term)?;
+            if self.take("AND") {
+                open.and(condition);
+            } else if self.take("OR") {
+                open.or(condition);
+            } else if outer.is_empty() {
+                return Ok(open.finish(condition));
+            } else {
+                return self.fail();
+            }
         }
-        let mut parts = vec![self.condition_of(first)?];
-        while self.take(keyword) {
-            let part = read(self)?;
-            parts.push(self.condition_of(part)?);
-        }
-        Ok(Either::bare(join(parts)))
     }
 
-    fn negation(&mut self) -> Result<Either, Problem> {
-        if !self.take("NOT") {
-            return self.comparison();
+    /// Ends a pair of parentheses around what `open` and `term` hold.
+    fn close_term(&mut self, open: Open, term: Term) -> Result<Term, Problem> {
+        match term {
+            Term::Operand(operand) if open.is_fresh() => {
+                let operand = self.close(operand)?;
+                self.comparison(operand)
+            }
+            Term::Condition(condition) if open.is_fresh() && condition.parentheses => {
+                Err(Problem::RedundantParentheses)
+            }
+            term => {
+                let inner = open.finish(self.condition_of(term)?);
+                self.expect(")")?;
+                Ok(Term::Condition(Parenthesized { inner, parentheses: true }))
+            }
         }
-        let read = self.deeper(Self::negation)?;
-        let inner = self.condition_of(read)?;
-        Ok(Either::bare(WrittenCondition::Not(Box::new(inner))))
     }
 
-    fn comparison(&mut self) -> Result<Either, Problem> {
-        let operand = match self.opened_or_operand()? {
-            Either::Operand(operand) => operand,
-            condition @ Either::Condition(_) => return Ok(condition),
-        };
-        if let Some(comparator) = self.comparator() {
+    /// Reads on from the first operand of a comparison.
+    fn comparison(&mut self, operand: Parenthesized<WrittenOperand>) -> Result<Term, Problem> {
+        let inner = if let Some(comparator) = self.comparator() {
             let right = self.operand()?.inner;
-            let left = operand.inner;
-            return Ok(Either::bare(WrittenCondition::Compare { comparator, left, right }));
-        }
-        if self.take("BETWEEN") {
+            WrittenCondition::Compare { comparator, left: operand.inner, right }
+        } else if self.take("BETWEEN") {
             let low = self.operand()?.inner;
             self.expect("AND")?;
             let high = self.operand()?.inner;
-            let operand = operand.inner;
-            return Ok(Either::bare(WrittenCondition::Between { operand, low, high }));
-        }
-        if self.take("IN") {
+            WrittenCondition::Between { operand: operand.inner, low, high }
+        } else if self.take("IN") {
             self.expect("(")?;
             let list = self.operands()?;
             self.expect(")")?;
-            return Ok(Either::bare(WrittenCondition::In { operand: operand.inner, list }));
-        }
-        Ok(Either::Operand(operand))
-    }
-
-    /// Reads what stands in parentheses, or an operand without.
-    fn opened_or_operand(&mut self) -> Result<Either, Problem> {
-        if !self.take("(") {
-            return Ok(Either::Operand(self.operand()?));
-        }
-        match self.deeper(Self::disjunction)? {
-            Either::Operand(operand) => Ok(Either::Operand(self.close(operand)?)),
-            Either::Condition(condition) => {
-                self.expect(")")?;
-                if condition.parentheses {
-                    return Err(Problem::RedundantParentheses);
-                }
-                let inner = condition.inner;
-                Ok(Either::Condition(Parenthesized { inner, parentheses: true }))
-            }
-        }
+            WrittenCondition::In { operand: operand.inner, list }
+        } else {
+            return Ok(Term::Operand(operand));
+        };
+        Ok(Term::Condition(Parenthesized { inner, parentheses: false }))
     }
 
     fn comparator(&mut self) -> Option<Comparator> {
@@ -105,10 +146,10 @@ impl Parser<'_> {
 
     /// Takes what was read as a condition; anything but a function is a syntax error here, where
     /// its comparator is missing.
-    fn condition_of(&self, read: Either) -> Result<WrittenCondition, Problem> {
-        match read {
-            Either::Condition(condition) => Ok(condition.inner),
-            Either::Operand(operand) => match operand.inner {
+    fn condition_of(&self, term: Term) -> Result<WrittenCondition, Problem> {
+        match term {
+            Term::Condition(condition) => Ok(condition.inner),
+            Term::Operand(operand) => match operand.inner {
                 WrittenOperand::Call(call) => Ok(WrittenCondition::Call(call)),
                 WrittenOperand::Path(_) | WrittenOperand::Value(_) => self.fail(),
             },
@@ -116,8 +157,7 @@ impl Parser<'_> {
     }
 }
 
-impl Either {
-    fn bare(inner: WrittenCondition) -> Self {
-        Either::Condition(Parenthesized { inner, parentheses: false })
-    }
+fn deeper(depth: &mut usize) -> Result<(), Problem> {
+    *depth += 1;
+    if *depth > DEPTH_MAX { Err(Problem::TooDeep(*depth)) } else { Ok(()) }
 }
