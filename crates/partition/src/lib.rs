@@ -25,6 +25,8 @@ pub mod record;
 pub mod replica;
 pub mod request;
 pub mod snapshot;
+#[cfg(test)]
+mod testing;
 
 pub use changes::{ChangesPage, CopyFrom, CopyPage, ReadLimits, copy_page, outgoing, read_changes};
 pub use command::{Batch, Command, ItemMutation, Mutation, Note};
