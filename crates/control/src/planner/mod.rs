@@ -20,6 +20,8 @@
 
 mod leaders;
 mod members;
+#[cfg(test)]
+mod model;
 mod place;
 mod repair;
 #[cfg(test)]
