@@ -122,3 +122,80 @@ fn project_value<T>(node: &PathNode<T>, value: &AttributeValue) -> Option<Attrib
         (PathNode::Map(_) | PathNode::List(_), _) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{item, l, m, n, placeholders, s};
+
+    fn projected(text: &str) -> Result<Item, String> {
+        let stored = item(&[
+            (
+                "a",
+                m(&[
+                    ("b", l(&[n("2"), n("4"), m(&[("x", s("hi")), ("y", s("yo"))])])),
+                    ("c", n("5")),
+                ]),
+            ),
+            ("b", s("hello")),
+            ("a.b", s("dotted")),
+        ]);
+        let names = [("#a", "a"), ("#b", "b"), ("#dotted", "a.b")];
+        Projection::parse(text, &mut placeholders(&names, &[]))
+            .map(|projection| projection.project(&stored))
+            .map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn parts_keep_their_place() {
+        let b = |elements: &[AttributeValue]| Ok(item(&[("a", m(&[("b", l(elements))]))]));
+        let last = m(&[("y", s("yo"))]);
+        assert_eq!(projected(" b ,  x1"), Ok(item(&[("b", s("hello"))])));
+        assert_eq!(projected("#dotted"), Ok(item(&[("a.b", s("dotted"))])));
+        assert_eq!(projected("a.b[0]"), b(&[n("2")]));
+        assert_eq!(projected("#a.#b[2].y, a.b[0]"), b(&[n("2"), last.clone()]));
+        assert_eq!(projected("a.x, a.b[1], x1, a.b[3].x"), b(&[n("4")]));
+        assert_eq!(
+            projected("a.b[2].y, a.c, b"),
+            Ok(item(&[("a", m(&[("b", l(&[last])), ("c", n("5"))])), ("b", s("hello"))]))
+        );
+        for text in ["x1", "a.b[3]", "a.x.y", "a.b.x", "a[0]", "a.b[0].x", "a.b[0][0]", "b.c"] {
+            assert_eq!(projected(text), Ok(Item::new()), "{text}");
+        }
+    }
+
+    #[test]
+    fn overlaps_and_conflicts_are_refused() {
+        for (text, what, one, two) in [
+            ("a, a", "overlap", "[a]", "[a]"),
+            ("a.b[0], a.b[0]", "overlap", "[a, b, [0]]", "[a, b, [0]]"),
+            ("a, a.b[2].c", "overlap", "[a]", "[a, b, [2], c]"),
+            ("a.b.d.e, a.b", "overlap", "[a, b, d, e]", "[a, b]"),
+            ("a.b, a[1]", "conflict", "[a, b]", "[a, [1]]"),
+        ] {
+            let said = format!(
+                "Invalid ProjectionExpression: Two document paths {what} with each other; must \
+                 remove or rewrite one of these paths; path one: {one}, path two: {two}"
+            );
+            assert_eq!(projected(text), Err(said), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_are_checked() {
+        for (text, said) in [
+            ("", "The expression can not be empty;"),
+            ("a,", "Syntax error; token: \"<EOF>\", near: \",\""),
+            ("l[a]", "Syntax error; token: \"a\", near: \"[a]\""),
+            ("l[]", "Syntax error; token: \"]\", near: \"[]\""),
+            ("a.status", "Attribute name is a reserved keyword; reserved keyword: status"),
+            (
+                "a.#x",
+                "An expression attribute name used in the document path is not defined; \
+                 attribute name: #x",
+            ),
+        ] {
+            assert_eq!(projected(text), Err(format!("Invalid ProjectionExpression: {said}")));
+        }
+    }
+}
