@@ -24,3 +24,6 @@ pub mod time;
 
 pub use node::{NodeAddresses, NodeState};
 pub use stored::Stored;
+
+#[cfg(test)]
+mod tests;
