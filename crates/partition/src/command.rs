@@ -13,7 +13,7 @@
 
 mod codec;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::header::Reader;
 use crate::record::{ConflictRecord, Image, ItemState, ParkedChange, StrandedRecord};

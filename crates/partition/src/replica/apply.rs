@@ -139,9 +139,11 @@ impl Staged {
         ApplyOutcome::Accepted
     }
 
-    /// The fence: only the successor of the last accepted decision.
+    /// The fence: only the successor of the last accepted decision. Before the first `Begin` there is
+    /// none.
     fn follows(&self, batch: &Batch) -> bool {
-        batch.incarnation == self.header.incarnation
+        self.header.incarnation != Incarnation(0)
+            && batch.incarnation == self.header.incarnation
             && self.header.sequence.0.checked_add(1) == Some(batch.sequence.0)
     }
 
