@@ -69,6 +69,11 @@ pub enum AdminCall {
         /// Undoes a drain that is under way.
         abort: bool,
     },
+    /// Starts a node that has ended; only the playground, whose child it is, can do that.
+    NodeStart {
+        /// Id of the node.
+        node: u64,
+    },
     /// Takes a node that has joined into the planning of its region.
     NodeAdd {
         /// Id of the node.

@@ -1,1 +1,31 @@
-//! One file an operation: validated requests onto a Backend.
+//! DynamoDB's operations over a `Backend`: one file an operation, JSON in, JSON out.
+//!
+//! # Invariants
+//!
+//! - Nothing here knows HTTP; an answer is bytes, an error names its fault.
+//! - What is not built is refused with a clear error.
+//!
+//! Tested by the golden transcripts in `tests/golden`, run in process over a backend in memory.
+
+pub mod admin;
+pub mod backend;
+mod capacity;
+mod context;
+mod describe;
+mod dispatch;
+mod errors;
+mod expressions;
+pub mod golden;
+mod ops;
+mod projection;
+mod reads;
+mod settings;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod unbuilt;
+mod writes;
+
+pub use backend::{Backend, BackendError, ChangeError, Consistency, ReplicaChange, TableSize};
+pub use context::RequestContext;
+pub use dispatch::{answer, handle};

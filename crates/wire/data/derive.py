@@ -57,8 +57,8 @@ NEWER = {("BatchGetItemInput", "RequestItems"), ("QueryInput", "Limit"), ("KeysA
 
 # The public model omits these; the service enforces them.
 REQUIRED = {"CreateTableInput": ["AttributeDefinitions", "KeySchema"]}
-# ... and answers these in its own words, so the constraint is the operation's to check.
-CHECKED_BY_OPERATION = {
+# ... and tells the absence of these in other words, before all constraints.
+STATED = {
     ("CreateTableInput", "TableName"), ("UpdateTableInput", "TableName"),
     ("DeleteTableInput", "TableName"), ("DescribeTableInput", "TableName"),
 }
@@ -116,8 +116,8 @@ def lines_of(shapes, name):
     out = [f"structure {name}"]
     for member in members:
         flags = ""
-        if member in required and (name, member) not in CHECKED_BY_OPERATION:
-            flags += " required"
+        if member in required:
+            flags += " stated" if (name, member) in STATED else " required"
         if (name, member) in NEWER:
             flags += " newer"
         out.append(f"  {member} {shape['members'][member]['shape']}{flags}")

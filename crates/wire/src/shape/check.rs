@@ -23,6 +23,13 @@ const NAME_CHARACTERS_MAX: usize = 255;
 
 /// Checks a request; the error counts every failure.
 pub fn check(fields: &Fields) -> Result<(), ApiError> {
+    let absent = fields.pairs().find(|(member, value)| member.stated && value.is_none());
+    if let Some((member, _)) = absent {
+        return Err(ApiError::Validation(format!(
+            "The parameter '{}' is required but was not present in the request",
+            member.name
+        )));
+    }
     let mut failures = Failures { texts: Vec::new() };
     failures.fields(fields, &Path::root());
     failures.finish()

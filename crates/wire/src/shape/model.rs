@@ -87,6 +87,8 @@ pub struct Member {
     pub shape: ShapeId,
     /// Whether it must be there.
     pub required: bool,
+    /// Whether its absence is told in other words, before all constraints.
+    pub stated: bool,
     /// Whether its constraints are told in the wording that the service took up in mid-2026.
     pub newer: bool,
 }
@@ -158,6 +160,7 @@ fn member(words: &[&str], find: &impl Fn(&str) -> Option<ShapeId>) -> Option<Mem
         name: (*name).to_owned(),
         shape: find(shape)?,
         required: flags.contains(&"required"),
+        stated: flags.contains(&"stated"),
         newer: flags.contains(&"newer"),
     })
 }

@@ -20,12 +20,18 @@ use crate::value::{ValueFault, Wording, write_item, write_value};
 pub struct Checked<T> {
     value: T,
     fault: Option<ValueFault>,
+    attribute: Option<String>,
 }
 
 impl<T> Checked<T> {
-    /// Joins a value with its fault.
-    pub fn new(value: T, fault: Option<ValueFault>) -> Self {
-        Checked { value, fault }
+    /// Joins a value with its fault and the top-level attribute that the fault is in.
+    pub fn new(value: T, fault: Option<ValueFault>, attribute: Option<String>) -> Self {
+        Checked { value, fault, attribute }
+    }
+
+    /// Returns the top-level attribute that the fault is in.
+    pub fn faulty_attribute(&self) -> Option<&str> {
+        self.attribute.as_deref()
     }
 
     /// Returns the value, or its fault.

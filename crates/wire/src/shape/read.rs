@@ -9,7 +9,7 @@
 //! test suites that were run against it.
 
 use super::model::{Model, Shape, ShapeId};
-use super::node::{Checked, Fields, Node, members};
+use super::node::{Fields, Node, members};
 use crate::json::{Kind, Malformed, Reader};
 use crate::operation::Operation;
 use crate::value::{read, read_item, read_value};
@@ -156,16 +156,8 @@ fn node(reader: &mut Reader<'_>, id: ShapeId, place: Place) -> Result<Node, Read
         Shape::List { element, .. } => list(reader, *element, place)?,
         Shape::Map { value, .. } => map(reader, *value, place)?,
         Shape::Structure(_) => Node::Fields(structure(reader, id, place)?),
-        Shape::Value => {
-            let mut fault = None;
-            let value = read_value(reader, place, &mut fault)?;
-            Node::Value(Checked::new(value, fault))
-        }
-        Shape::Item => {
-            let mut fault = None;
-            let item = read_item(reader, place, &mut fault)?;
-            Node::Item(Checked::new(item, fault))
-        }
+        Shape::Value => Node::Value(read_value(reader, place)?),
+        Shape::Item => Node::Item(read_item(reader, place)?),
     })
 }
 

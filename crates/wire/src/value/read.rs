@@ -21,37 +21,38 @@ use meridian_model::{AttributeValue, Item, Number};
 
 use super::fault::ValueFault;
 use crate::json::{Kind, Malformed, Reader};
-use crate::shape::{Place, ReadError, TypeName, mismatch};
+use crate::shape::{Checked, Place, ReadError, TypeName, mismatch};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
-/// Reads an attribute value; `place` says where it stands, for the text of a wrong type. The first
-/// fault found is left in `fault`.
+/// Reads an attribute value; `place` says where it stands, for the text of a wrong type.
 pub fn read_value(
     reader: &mut Reader<'_>,
     place: Place,
-    fault: &mut Option<ValueFault>,
-) -> Result<AttributeValue, ReadError> {
-    Values { fault }.value(reader, place, 1)
+) -> Result<Checked<AttributeValue>, ReadError> {
+    let mut values = Values::default();
+    let value = values.value(reader, place, 1)?;
+    Ok(Checked::new(value, values.fault, None))
 }
 
 /// Reads a map of attribute values.
-pub fn read_item(
-    reader: &mut Reader<'_>,
-    place: Place,
-    fault: &mut Option<ValueFault>,
-) -> Result<Item, ReadError> {
-    Values { fault }.map(reader, place, 1)
+pub fn read_item(reader: &mut Reader<'_>, place: Place) -> Result<Checked<Item>, ReadError> {
+    let mut values = Values::default();
+    let item = values.map(reader, place, 1)?;
+    Ok(Checked::new(item, values.fault, values.attribute))
 }
 
-struct Values<'a> {
-    fault: &'a mut Option<ValueFault>,
+/// The first fault found so far, and the top-level attribute that it is in.
+#[derive(Default)]
+struct Values {
+    fault: Option<ValueFault>,
+    attribute: Option<String>,
 }
 
-impl Values<'_> {
+impl Values {
     fn note(&mut self, fault: ValueFault) {
         self.fault.get_or_insert(fault);
     }
@@ -157,6 +158,9 @@ impl Values<'_> {
                 self.note(ValueFault::EmptyName);
             }
             let value = self.value(reader, Place::Element, level)?;
+            if level == 1 && self.fault.is_some() && self.attribute.is_none() {
+                self.attribute = Some(name.clone().into_owned());
+            }
             values.insert(name.into_owned(), value);
         }
         Ok(values)

@@ -1,0 +1,140 @@
+//! What operations call: the seam between the API and whatever stores the data.
+//!
+//! # Invariants
+//!
+//! - Operations hold no state: everything that they know of a table comes from here.
+//! - An unknown outcome stays unknown: `BackendError` tells what was surely not applied from what
+//!   may have been.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use meridian_control::region::{TableRecord, TableSettings};
+use meridian_control::table::TableDefinition;
+use meridian_model::Key;
+use meridian_partition::{GetOutcome, Page, PageRequest, Write, WriteOutcome};
+
+/// How fresh a read must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consistency {
+    /// Any replica of the region may answer.
+    Eventual,
+    /// Sees every write that was acknowledged in the region before.
+    Strong,
+}
+
+/// How much a table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TableSize {
+    /// Number of items.
+    pub items: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+/// A change of a table's replicas in other regions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplicaChange {
+    /// Adds a replica in the named region.
+    Create(String),
+    /// Takes the replica in the named region away.
+    Delete(String),
+}
+
+/// Why an item request was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// No replica answers; when `maybe_applied` is false the request surely changed nothing.
+    #[error("unavailable")]
+    Unavailable {
+        /// Whether the request may have been applied.
+        maybe_applied: bool,
+    },
+    /// No answer came in time: it may have been applied.
+    #[error("timed out")]
+    Timeout,
+    /// Refused for now because of load; surely not applied.
+    #[error("throttled")]
+    Throttled,
+    /// The table is gone.
+    #[error("no such table")]
+    ResourceNotFound,
+    /// Something is broken here: it may have been applied.
+    #[error("internal error")]
+    Internal,
+}
+
+/// Why a change of the catalog was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// The region group refused it.
+    #[error(transparent)]
+    Region(#[from] meridian_control::region::Refusal),
+    /// The global group refused it.
+    #[error(transparent)]
+    Global(#[from] meridian_control::global::Refusal),
+    /// It was not answered.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// Tables and items of one region.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Returns the table of that name as this node knows it now.
+    fn table(&self, name: &str) -> Option<Arc<TableRecord>>;
+
+    /// Returns up to `limit` table names in order, those after `after`.
+    fn table_names(&self, after: Option<&str>, limit: usize) -> Vec<String>;
+
+    /// Returns how much a table holds, about; DynamoDB refreshes it every six hours.
+    async fn table_size(&self, table: &TableRecord) -> TableSize;
+
+    /// Makes a table; returns it CREATING (or ACTIVE already).
+    async fn create_table(
+        &self,
+        name: &str,
+        definition: TableDefinition,
+    ) -> Result<Arc<TableRecord>, ChangeError>;
+
+    /// Changes settings; returns the table UPDATING (or ACTIVE already).
+    async fn update_table(
+        &self,
+        name: &str,
+        settings: TableSettings,
+    ) -> Result<Arc<TableRecord>, ChangeError>;
+
+    /// Changes the replicas of a table; returns it with them as they are from now on.
+    async fn update_replicas(
+        &self,
+        name: &str,
+        changes: Vec<ReplicaChange>,
+    ) -> Result<Arc<TableRecord>, ChangeError>;
+
+    /// Begins to delete a table; returns it DELETING.
+    async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError>;
+
+    /// Writes one item.
+    async fn write(
+        &self,
+        table: &Arc<TableRecord>,
+        write: Write,
+    ) -> Result<WriteOutcome, BackendError>;
+
+    /// Reads one item.
+    async fn get(
+        &self,
+        table: &Arc<TableRecord>,
+        key: Key,
+        consistency: Consistency,
+    ) -> Result<GetOutcome, BackendError>;
+
+    /// Reads items of a key range, over as many partitions as the limits of the request allow.
+    /// `resume` is set exactly when a limit ended the page.
+    async fn page(
+        &self,
+        table: &Arc<TableRecord>,
+        request: PageRequest,
+        consistency: Consistency,
+    ) -> Result<Page, BackendError>;
+}

@@ -1,0 +1,104 @@
+//! ConsumedCapacity: what a request costs, and how it is told.
+//!
+//! # Invariants
+//!
+//! - Items are rounded alone, a Query or Scan page as a whole; a missing item still costs one unit.
+//! - Condition, filter and projection make nothing cheaper.
+//!
+//! Source: AWS developer guide, "DynamoDB read and write operations". Tested below.
+
+use meridian_wire::Fields;
+use meridian_wire::json::{Array, Object};
+
+use crate::backend::Consistency;
+
+const READ_UNIT_BYTES: usize = 4096;
+const WRITE_UNIT_BYTES: usize = 1024;
+
+/// `ReturnConsumedCapacity`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// NONE
+    None,
+    /// TOTAL
+    Total,
+    /// INDEXES
+    Indexes,
+}
+
+impl Report {
+    /// Takes the parameter out of a request.
+    pub fn take(fields: &mut Fields) -> Self {
+        match fields.take_text("ReturnConsumedCapacity").as_deref() {
+            Some("TOTAL") => Report::Total,
+            Some("INDEXES") => Report::Indexes,
+            _ => Report::None,
+        }
+    }
+
+    /// Writes the member `ConsumedCapacity` of an answer about one table.
+    pub fn write(self, answer: &mut Object<'_>, table: &str, units: f64) {
+        if self != Report::None {
+            self.write_one(answer.key("ConsumedCapacity"), table, units);
+        }
+    }
+
+    /// Writes the member `ConsumedCapacity` of an answer about several tables.
+    pub fn write_list(self, answer: &mut Object<'_>, tables: &[(String, f64)]) {
+        if self == Report::None {
+            return;
+        }
+        let mut list = Array::open(answer.key("ConsumedCapacity"));
+        for (table, units) in tables {
+            self.write_one(list.element(), table, *units);
+        }
+        list.close();
+    }
+
+    fn write_one(self, out: &mut Vec<u8>, table: &str, units: f64) {
+        let mut object = Object::open(out);
+        object.decimal("CapacityUnits", units);
+        if self == Report::Indexes {
+            let mut part = Object::open(object.key("Table"));
+            part.decimal("CapacityUnits", units);
+            part.close();
+        }
+        object.text("TableName", table);
+        object.close();
+    }
+}
+
+/// Returns the units of reading so many bytes at once.
+pub fn read_units(bytes: usize, consistency: Consistency) -> f64 {
+    let units = whole(bytes, READ_UNIT_BYTES);
+    match consistency {
+        Consistency::Strong => units,
+        Consistency::Eventual => units / 2.0,
+    }
+}
+
+/// Returns the units of writing one item: the larger of before and after counts.
+pub fn write_units(old_bytes: usize, new_bytes: usize) -> f64 {
+    whole(old_bytes.max(new_bytes), WRITE_UNIT_BYTES)
+}
+
+fn whole(bytes: usize, unit: usize) -> f64 {
+    let units = u32::try_from(bytes.div_ceil(unit).max(1)).unwrap_or(u32::MAX);
+    f64::from(units)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_rounded_up() {
+        for (bytes, strong) in [(0, 1.0), (1, 1.0), (4096, 1.0), (4097, 2.0), (409_600, 100.0)] {
+            assert_eq!(read_units(bytes, Consistency::Strong), strong);
+            assert_eq!(read_units(bytes, Consistency::Eventual), strong / 2.0);
+        }
+        for (old, new, units) in [(0, 0, 1.0), (0, 1024, 1.0), (1025, 10, 2.0), (10, 4097, 5.0)] {
+            assert_eq!(write_units(old, new), units);
+        }
+    }
+}

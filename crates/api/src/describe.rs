@@ -1,0 +1,199 @@
+//! TableDescription: a table as the API shows it.
+//!
+//! Tested by the golden transcripts of the table operations.
+
+use meridian_control::region::TableRecord;
+use meridian_control::table::{
+    BillingMode, GLOBAL_TABLE_VERSION, GlobalSnapshot, ReplicaStatus, StreamView, TableClass,
+    TableStatus,
+};
+use meridian_wire::arn::{stream_arn, table_arn};
+use meridian_wire::json::{Array, Object};
+
+use crate::backend::TableSize;
+use crate::context::RequestContext;
+
+/// Answers with one member that describes a table.
+pub fn answer(
+    member: &str,
+    context: &RequestContext,
+    table: &TableRecord,
+    size: TableSize,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    let mut object = Object::open(&mut out);
+    write(object.key(member), context, table, size);
+    object.close();
+    out
+}
+
+fn write(out: &mut Vec<u8>, context: &RequestContext, table: &TableRecord, size: TableSize) {
+    let mut object = Object::open(out);
+    keys(&mut object, table);
+    billing(&mut object, table);
+    object.seconds("CreationDateTime", table.created_ms);
+    object.flag("DeletionProtectionEnabled", table.definition.deletion_protection);
+    if let Some(global) = &table.global {
+        object.text("GlobalTableVersion", GLOBAL_TABLE_VERSION);
+        replicas(&mut object, context, table, global);
+    }
+    object.number("ItemCount", size.items);
+    stream(&mut object, context, table);
+    object.text("TableArn", &table_arn(&context.region, &table.name));
+    if let Some(class) = table.definition.class {
+        let mut summary = Object::open(object.key("TableClassSummary"));
+        summary.text("TableClass", class_name(class));
+        summary.close();
+    }
+    object.text("TableId", &table_uuid(table.id.0));
+    object.text("TableName", &table.name);
+    object.number("TableSizeBytes", size.bytes);
+    object.text("TableStatus", status_name(table.status));
+    object.close();
+}
+
+fn keys(object: &mut Object<'_>, table: &TableRecord) {
+    let mut list = Array::open(object.key("AttributeDefinitions"));
+    for attribute in &table.definition.attributes {
+        let mut one = Object::open(list.element());
+        one.text("AttributeName", &attribute.name).text("AttributeType", attribute.kind.name());
+        one.close();
+    }
+    list.close();
+    let mut list = Array::open(object.key("KeySchema"));
+    for (attribute, kind) in table.definition.key.attributes().zip(["HASH", "RANGE"]) {
+        let mut one = Object::open(list.element());
+        one.text("AttributeName", &attribute.name).text("KeyType", kind);
+        one.close();
+    }
+    list.close();
+}
+
+/// A provisioned table that never was anything else shows no summary, as on AWS.
+fn billing(object: &mut Object<'_>, table: &TableRecord) {
+    let definition = &table.definition;
+    if definition.billing == BillingMode::PayPerRequest || table.pay_per_request_ms.is_some() {
+        let mut summary = Object::open(object.key("BillingModeSummary"));
+        summary.text("BillingMode", billing_name(definition.billing));
+        if let Some(since) = table.pay_per_request_ms {
+            summary.seconds("LastUpdateToPayPerRequestDateTime", since);
+        }
+        summary.close();
+    }
+    let mut throughput = Object::open(object.key("ProvisionedThroughput"));
+    if let Some(raised) = table.throughput_raised_ms {
+        throughput.seconds("LastIncreaseDateTime", raised);
+    }
+    if let Some(lowered) = table.throughput_lowered_ms {
+        throughput.seconds("LastDecreaseDateTime", lowered);
+    }
+    throughput.number("NumberOfDecreasesToday", 0);
+    throughput.number("ReadCapacityUnits", definition.throughput.map_or(0, |t| t.read_units));
+    throughput.number("WriteCapacityUnits", definition.throughput.map_or(0, |t| t.write_units));
+    throughput.close();
+}
+
+fn replicas(
+    object: &mut Object<'_>,
+    context: &RequestContext,
+    table: &TableRecord,
+    global: &GlobalSnapshot,
+) {
+    let mut list = Array::open(object.key("Replicas"));
+    for (region, status) in &global.replicas {
+        let mut one = Object::open(list.element());
+        one.text("RegionName", region);
+        let own = *region == context.region;
+        one.text(
+            "ReplicaStatus",
+            replica_status_name(if own { own_status(table.status) } else { *status }),
+        );
+        one.close();
+    }
+    list.close();
+}
+
+/// The own region's replica follows the table, of which this region knows best.
+fn own_status(status: TableStatus) -> ReplicaStatus {
+    match status {
+        TableStatus::Creating => ReplicaStatus::Creating,
+        TableStatus::Active | TableStatus::Updating => ReplicaStatus::Active,
+        TableStatus::Deleting => ReplicaStatus::Deleting,
+    }
+}
+
+fn stream(object: &mut Object<'_>, context: &RequestContext, table: &TableRecord) {
+    if let Some(label) = table.stream_label() {
+        object.text("LatestStreamArn", &stream_arn(&context.region, &table.name, &label));
+        object.text("LatestStreamLabel", &label);
+    }
+    if let Some(view) = table.definition.stream {
+        let mut specification = Object::open(object.key("StreamSpecification"));
+        specification.flag("StreamEnabled", true).text("StreamViewType", view_name(view));
+        specification.close();
+    }
+}
+
+/// Names a billing mode.
+pub fn billing_name(mode: BillingMode) -> &'static str {
+    match mode {
+        BillingMode::Provisioned => "PROVISIONED",
+        BillingMode::PayPerRequest => "PAY_PER_REQUEST",
+    }
+}
+
+fn view_name(view: StreamView) -> &'static str {
+    match view {
+        StreamView::KeysOnly => "KEYS_ONLY",
+        StreamView::NewImage => "NEW_IMAGE",
+        StreamView::OldImage => "OLD_IMAGE",
+        StreamView::NewAndOldImages => "NEW_AND_OLD_IMAGES",
+    }
+}
+
+fn class_name(class: TableClass) -> &'static str {
+    match class {
+        TableClass::Standard => "STANDARD",
+        TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",
+    }
+}
+
+fn status_name(status: TableStatus) -> &'static str {
+    match status {
+        TableStatus::Creating => "CREATING",
+        TableStatus::Active => "ACTIVE",
+        TableStatus::Updating => "UPDATING",
+        TableStatus::Deleting => "DELETING",
+    }
+}
+
+fn replica_status_name(status: ReplicaStatus) -> &'static str {
+    match status {
+        ReplicaStatus::Creating => "CREATING",
+        ReplicaStatus::CreationFailed => "CREATION_FAILED",
+        ReplicaStatus::Active => "ACTIVE",
+        ReplicaStatus::Deleting => "DELETING",
+    }
+}
+
+/// Shows a table's number in the form that clients expect of a TableId: a UUID.
+fn table_uuid(id: u64) -> String {
+    let high = scramble(id);
+    let low = scramble(high ^ id);
+    format!(
+        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xfff,
+        low >> 52,
+        low & 0xffff_ffff_ffff,
+    )
+}
+
+/// The finaliser of SplitMix64.
+fn scramble(id: u64) -> u64 {
+    let a = id.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let b = (a ^ (a >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let c = (b ^ (b >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    c ^ (c >> 31)
+}

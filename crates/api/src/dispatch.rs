@@ -1,0 +1,101 @@
+//! From a target and a body to an answer: one arm an operation.
+//!
+//! # Invariants
+//!
+//! - Types are checked before constraints, both before the operation sees anything.
+//! - Every operation of the service is known; the ones not built say so.
+
+use meridian_wire::{ApiError, Operation, read_request};
+
+use crate::backend::Backend;
+use crate::context::RequestContext;
+use crate::ops;
+
+/// Answers a request by its `X-Amz-Target` header.
+pub async fn handle(
+    backend: &dyn Backend,
+    context: &RequestContext,
+    target: &str,
+    body: &[u8],
+) -> Result<Vec<u8>, ApiError> {
+    let operation = Operation::from_target(target).ok_or(ApiError::UnknownOperation)?;
+    answer(backend, context, operation, body).await
+}
+
+/// Answers a request of a known operation.
+pub async fn answer(
+    backend: &dyn Backend,
+    context: &RequestContext,
+    operation: Operation,
+    body: &[u8],
+) -> Result<Vec<u8>, ApiError> {
+    let fields = read_request(operation, body)?;
+    match operation {
+        Operation::BatchGetItem => ops::batch_get_item::run(backend, fields).await,
+        Operation::BatchWriteItem => ops::batch_write_item::run(backend, fields).await,
+        Operation::CreateTable => ops::create_table::run(backend, context, fields).await,
+        Operation::DeleteItem => ops::delete_item::run(backend, fields).await,
+        Operation::DeleteTable => ops::delete_table::run(backend, context, fields).await,
+        Operation::DescribeEndpoints => Ok(ops::describe_endpoints::run(context)),
+        Operation::DescribeLimits => Ok(ops::describe_limits::run()),
+        Operation::DescribeTable => ops::describe_table::run(backend, context, fields).await,
+        Operation::DescribeTimeToLive => ops::describe_time_to_live::run(backend, fields),
+        Operation::GetItem => ops::get_item::run(backend, fields).await,
+        Operation::ListTables => Ok(ops::list_tables::run(backend, fields)),
+        Operation::ListTagsOfResource => ops::list_tags_of_resource::run(backend, fields),
+        Operation::PutItem => ops::put_item::run(backend, fields).await,
+        Operation::Query => ops::query::run(backend, fields).await,
+        Operation::Scan => ops::scan::run(backend, fields).await,
+        Operation::UpdateItem => ops::update_item::run(backend, fields).await,
+        Operation::UpdateTable => ops::update_table::run(backend, context, fields).await,
+        Operation::BatchExecuteStatement
+        | Operation::CancelBulkOperation
+        | Operation::CreateBackup
+        | Operation::CreateGlobalTable
+        | Operation::DeleteBackup
+        | Operation::DeleteResourcePolicy
+        | Operation::DescribeBackup
+        | Operation::DescribeBulkOperation
+        | Operation::DescribeContinuousBackups
+        | Operation::DescribeContributorInsights
+        | Operation::DescribeExport
+        | Operation::DescribeGlobalTable
+        | Operation::DescribeGlobalTableSettings
+        | Operation::DescribeImport
+        | Operation::DescribeKinesisStreamingDestination
+        | Operation::DescribeTableReplicaAutoScaling
+        | Operation::DisableKinesisStreamingDestination
+        | Operation::EnableKinesisStreamingDestination
+        | Operation::ExecuteStatement
+        | Operation::ExecuteTransaction
+        | Operation::ExportTableToPointInTime
+        | Operation::GetResourcePolicy
+        | Operation::ImportTable
+        | Operation::ListBackups
+        | Operation::ListBulkOperations
+        | Operation::ListContributorInsights
+        | Operation::ListExports
+        | Operation::ListGlobalTables
+        | Operation::ListImports
+        | Operation::PutResourcePolicy
+        | Operation::RestoreTableFromBackup
+        | Operation::RestoreTableToPointInTime
+        | Operation::SearchVectors
+        | Operation::StartBulkPutItems
+        | Operation::TagResource
+        | Operation::TransactGetItems
+        | Operation::TransactWriteItems
+        | Operation::UntagResource
+        | Operation::UpdateContinuousBackups
+        | Operation::UpdateContributorInsights
+        | Operation::UpdateGlobalTable
+        | Operation::UpdateGlobalTableSettings
+        | Operation::UpdateKinesisStreamingDestination
+        | Operation::UpdateTableReplicaAutoScaling
+        | Operation::UpdateTimeToLive
+        | Operation::DescribeStream
+        | Operation::GetRecords
+        | Operation::GetShardIterator
+        | Operation::ListStreams => Err(crate::unbuilt::operation(operation)),
+    }
+}

@@ -1,0 +1,169 @@
+//! Turns refusals of the layers below into DynamoDB's errors.
+//!
+//! # Invariants
+//!
+//! - What may have been applied is an InternalServerError (500: "may or may not have applied"),
+//!   what was surely not applied is a ServiceUnavailable or a throttling error: both retryable.
+//!
+//! Tested by the golden transcripts and `tests/errors.rs`.
+
+use meridian_control::table::TableStatus;
+use meridian_control::{global, region};
+use meridian_expression::ExpressionError;
+use meridian_model::KeyError;
+use meridian_wire::ApiError;
+
+use crate::backend::{BackendError, ChangeError};
+
+/// Says that an item operation found no table.
+pub fn not_found() -> ApiError {
+    ApiError::ResourceNotFound("Requested resource not found".to_owned())
+}
+
+/// Says that a table operation found no table.
+pub fn table_not_found(table: &str) -> ApiError {
+    ApiError::ResourceNotFound(format!("Requested resource not found: Table: {table} not found"))
+}
+
+/// Says that the request's content is wrong.
+pub fn invalid(text: impl Into<String>) -> ApiError {
+    ApiError::Validation(text.into())
+}
+
+/// Says which parameter value is wrong, in the service's usual frame.
+pub fn invalid_parameter(text: impl std::fmt::Display) -> ApiError {
+    invalid(format!("One or more parameter values were invalid: {text}"))
+}
+
+/// Puts a refusal into the frame in which PutItem, UpdateItem and DeleteItem tell what is wrong
+/// with the request itself, since mid-2026.
+pub fn enveloped<T>(result: Result<T, ApiError>) -> Result<T, ApiError> {
+    result.map_err(|error| match error {
+        ApiError::Validation(text) => invalid(format!("1 validation error detected: {text}")),
+        other => other,
+    })
+}
+
+/// Words a refused expression.
+pub fn expression(error: ExpressionError) -> ApiError {
+    invalid(error.to_string())
+}
+
+/// Words a refused key.
+pub fn key(error: KeyError) -> ApiError {
+    invalid(error.to_string())
+}
+
+/// Words an item request that was not answered.
+pub fn backend(error: BackendError) -> ApiError {
+    match error {
+        BackendError::Unavailable { maybe_applied: true }
+        | BackendError::Timeout
+        | BackendError::Internal => ApiError::InternalServerError,
+        BackendError::Unavailable { maybe_applied: false } => ApiError::ServiceUnavailable(
+            "The service is currently unavailable. Nothing was applied: try again.".to_owned(),
+        ),
+        BackendError::Throttled => ApiError::ProvisionedThroughputExceeded(
+            "The level of configured provisioned throughput for the table was exceeded. Consider \
+             increasing your provisioning level with the UpdateTable API."
+                .to_owned(),
+        ),
+        BackendError::ResourceNotFound => not_found(),
+    }
+}
+
+/// Words a refused change of a table.
+pub fn change(error: ChangeError, table: &str) -> ApiError {
+    match error {
+        ChangeError::Region(refusal) => by_region(refusal, table),
+        ChangeError::Global(refusal) => by_global(refusal, table),
+        ChangeError::Backend(BackendError::ResourceNotFound) => table_not_found(table),
+        ChangeError::Backend(error) => backend(error),
+    }
+}
+
+/// Words a status that forbids a change.
+pub fn in_use(status: TableStatus, table: &str) -> ApiError {
+    let doing = match status {
+        TableStatus::Creating => "created",
+        TableStatus::Deleting => "deleted",
+        TableStatus::Active | TableStatus::Updating => "updated",
+    };
+    ApiError::ResourceInUse(format!(
+        "Attempt to change a resource which is still in use: Table is being {doing}: {table}"
+    ))
+}
+
+fn by_region(refusal: region::Refusal, table: &str) -> ApiError {
+    use region::Refusal;
+    match refusal {
+        Refusal::TableExists { .. } => {
+            ApiError::ResourceInUse(format!("Table already exists: {table}"))
+        }
+        Refusal::TableNotFound => table_not_found(table),
+        Refusal::InUse { status } => in_use(status, table),
+        Refusal::LimitExceeded => too_many(),
+        Refusal::DeletionProtected => invalid(
+            "Resource cannot be deleted as it is currently protected against deletion. Disable \
+             deletion protection first.",
+        ),
+        Refusal::Definition(_) => invalid_parameter(refusal),
+        // These are between the node and its group: the client can only try again.
+        Refusal::NotInitialised
+        | Refusal::StalePlacement
+        | Refusal::StaleEpoch { .. }
+        | Refusal::InitialisedOtherwise
+        | Refusal::Replayed
+        | Refusal::PartitionNotFound
+        | Refusal::NodeNotFound
+        | Refusal::NodeRemoved
+        | Refusal::LastNode => unavailable(),
+    }
+}
+
+fn by_global(refusal: global::Refusal, table: &str) -> ApiError {
+    use global::Refusal;
+    match refusal {
+        Refusal::RegionNotFound => invalid_parameter("The requested region does not exist"),
+        Refusal::TableExists { .. } => invalid(format!(
+            "Failed to create a the new replica of table with name: '{table}' because one or more \
+             replicas already existed as tables."
+        )),
+        Refusal::TableNotFound | Refusal::ReplicaNotFound => invalid(
+            "Replica specified in the Replica Update or Replica Delete action of the request was \
+             not found.",
+        ),
+        Refusal::ReplicaInUse { .. } => ApiError::ResourceInUse(format!(
+            "Attempt to change a resource which is still in use: Table is being updated: {table}"
+        )),
+        Refusal::LastReplica => invalid_parameter("The last replica cannot be deleted"),
+        Refusal::LimitExceeded => too_many(),
+        Refusal::Definition(_) | Refusal::KeysChanged => invalid_parameter(refusal),
+        // These are between the node and its group: the client can only try again.
+        Refusal::NotInitialised
+        | Refusal::InitialisedOtherwise
+        | Refusal::Replayed
+        | Refusal::RegionExists
+        | Refusal::StaleEpoch { .. }
+        | Refusal::StaleVersion { .. }
+        | Refusal::IllegalMove { .. }
+        | Refusal::BadTarget
+        | Refusal::LastRegion
+        | Refusal::SelfReport
+        | Refusal::NodeNotFound
+        | Refusal::NodeRemoved
+        | Refusal::NodeElsewhere { .. } => unavailable(),
+    }
+}
+
+fn too_many() -> ApiError {
+    ApiError::LimitExceeded(
+        "Subscriber limit exceeded: There is a limit of 2500 tables per subscriber".to_owned(),
+    )
+}
+
+fn unavailable() -> ApiError {
+    ApiError::ServiceUnavailable(
+        "The change could not be made now. Nothing was applied: try again.".to_owned(),
+    )
+}

@@ -1,0 +1,372 @@
+//! Golden transcripts: requests with the exact answers, kept in `tests/golden/*.txt`.
+//!
+//! The same files run in process, against a node and against any URL: whoever runs them brings an
+//! [`Answering`]. A file is a list of exchanges, with blank lines between them:
+//!
+//! ```text
+//! # A comment.
+//! == what this shows
+//! PutItem
+//! {"TableName":"golden-put","Item":{"a":{"S":"x"}}}
+//! ----
+//! 200
+//! {}
+//!
+//! @until ACTIVE golden-put
+//! ```
+//!
+//! The second line is an operation, or a whole target where it has a dot; the request body may have
+//! several lines or none, and `<<v*1000>>` in it stands for a thousand `v`. `@until` waits until a
+//! table has a status, or is `GONE`.
+//!
+//! # Invariants
+//!
+//! - What differs from run to run is masked in the answer before it is compared: times, table ids,
+//!   stream labels, sizes, and region and account in ARNs.
+//! - `render(parse(text)) == text` for every file that this module wrote.
+//!
+//! Tested below; the files are run by `tests/golden.rs`.
+
+use std::fmt::Write as _;
+
+use async_trait::async_trait;
+use meridian_wire::{Fault, Operation};
+
+/// Gives the answers that are compared.
+#[async_trait]
+pub trait Answering: Send {
+    /// Sends one request; returns the status number and the body.
+    async fn call(&mut self, target: &str, body: &str) -> (u16, String);
+
+    /// Lets time pass while a table changes its status; false when it took too long.
+    async fn pause(&mut self) -> bool;
+}
+
+/// One part of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Lines that begin with `#`.
+    Comment(Vec<String>),
+    /// Waits until a table has a status.
+    Until {
+        /// The status, or `GONE`.
+        status: String,
+        /// The table.
+        table: String,
+    },
+    /// A request with its answer.
+    Exchange(Exchange),
+}
+
+/// A request with its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// What it shows.
+    pub title: String,
+    /// An operation or a whole target.
+    pub target: String,
+    /// The request's body.
+    pub request: String,
+    /// The answer's status number.
+    pub status: u16,
+    /// The answer's body, masked.
+    pub answer: String,
+}
+
+/// What is wrong with a file, or with an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GoldenError {
+    /// A line that does not fit the format.
+    #[error("line {line}: {what}")]
+    Format {
+        /// Its number, from 1.
+        line: usize,
+        /// What was expected.
+        what: &'static str,
+    },
+    /// A table did not get its status in time.
+    #[error("table {table} did not become {status}")]
+    Late {
+        /// The table.
+        table: String,
+        /// The status.
+        status: String,
+    },
+}
+
+/// Parses a file.
+pub fn parse(text: &str) -> Result<Vec<Part>, GoldenError> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        let block = lines[at..].iter().take_while(|line| !line.is_empty()).count();
+        if block > 0 {
+            parts.push(part(&lines[at..at + block], at + 1)?);
+        }
+        at += block.max(1);
+    }
+    Ok(parts)
+}
+
+fn part(block: &[&str], line: usize) -> Result<Part, GoldenError> {
+    let format = |what| GoldenError::Format { line, what };
+    if block[0].starts_with('#') {
+        return Ok(Part::Comment(block.iter().map(|line| (*line).to_owned()).collect()));
+    }
+    if let Some(rest) = block[0].strip_prefix("@until ") {
+        let (status, table) = rest.split_once(' ').ok_or(format("a status and a table"))?;
+        return Ok(Part::Until { status: status.to_owned(), table: table.to_owned() });
+    }
+    let title = block[0].strip_prefix("== ").ok_or(format("a title, `== ...`"))?;
+    let target = block.get(1).ok_or(format("an operation"))?;
+    let split = block.iter().position(|line| *line == "----").ok_or(format("`----`"))?;
+    let [status, answer @ ..] = &block[split + 1..] else { return Err(format("a status")) };
+    Ok(Part::Exchange(Exchange {
+        title: title.to_owned(),
+        target: (*target).to_owned(),
+        request: block[2..split].join("\n"),
+        status: status.parse().map_err(|_| format("a status number"))?,
+        answer: answer.join("\n"),
+    }))
+}
+
+/// Prints a file.
+pub fn render(parts: &[Part]) -> String {
+    let blocks: Vec<String> = parts.iter().map(Part::render).collect();
+    blocks.join("\n\n") + "\n"
+}
+
+impl Part {
+    fn render(&self) -> String {
+        match self {
+            Part::Comment(lines) => lines.join("\n"),
+            Part::Until { status, table } => format!("@until {status} {table}"),
+            Part::Exchange(exchange) => exchange.render(),
+        }
+    }
+}
+
+impl Exchange {
+    fn render(&self) -> String {
+        let mut out = format!("== {}\n{}\n", self.title, self.target);
+        if !self.request.is_empty() {
+            out += &self.request;
+            out += "\n";
+        }
+        // Writing to a String cannot fail.
+        let _ = write!(out, "----\n{}", self.status);
+        if !self.answer.is_empty() {
+            out += "\n";
+            out += &self.answer;
+        }
+        out
+    }
+
+    /// Returns the body to send: `<<text*times>>` written out.
+    pub fn full_request(&self) -> String {
+        let mut parts = self.request.split("<<");
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let repeated = part.split_once(">>").and_then(|(what, rest)| {
+                let (text, times) = what.rsplit_once('*')?;
+                Some(text.repeat(times.parse().ok()?) + rest)
+            });
+            out += &repeated.unwrap_or_else(|| format!("<<{part}"));
+        }
+        out
+    }
+
+    /// Returns the `X-Amz-Target` to send.
+    pub fn full_target(&self) -> String {
+        match Operation::from_name(&self.target) {
+            Some(operation) => operation.target(),
+            None => self.target.clone(),
+        }
+    }
+}
+
+/// Runs a file; returns it with the answers as they are now.
+pub async fn run(parts: &[Part], answering: &mut dyn Answering) -> Result<Vec<Part>, GoldenError> {
+    let mut now = Vec::with_capacity(parts.len());
+    for part in parts {
+        match part {
+            Part::Comment(_) => {}
+            Part::Until { status, table } => until(answering, status, table).await?,
+            Part::Exchange(exchange) => {
+                let (status, answer) =
+                    answering.call(&exchange.full_target(), &exchange.full_request()).await;
+                let answer = mask(&answer);
+                now.push(Part::Exchange(Exchange { status, answer, ..exchange.clone() }));
+                continue;
+            }
+        }
+        now.push(part.clone());
+    }
+    Ok(now)
+}
+
+/// Describes where two runs of a file differ; empty when they agree.
+pub fn differences(want: &[Part], got: &[Part]) -> String {
+    let mut out = String::new();
+    for (want, got) in want.iter().zip(got) {
+        if let (Part::Exchange(want), Part::Exchange(got)) = (want, got)
+            && want != got
+        {
+            let _ = write!(
+                out,
+                "== {}\n{}\n{}\nwanted {} {}\n   got {} {}\n\n",
+                want.title,
+                want.target,
+                want.request,
+                want.status,
+                want.answer,
+                got.status,
+                got.answer
+            );
+        }
+    }
+    out
+}
+
+async fn until(
+    answering: &mut dyn Answering,
+    status: &str,
+    table: &str,
+) -> Result<(), GoldenError> {
+    let body = format!("{{\"TableName\":\"{table}\"}}");
+    let wanted = match status {
+        "GONE" => "ResourceNotFoundException".to_owned(),
+        status => format!("\"TableStatus\":\"{status}\""),
+    };
+    loop {
+        let (_, answer) = answering.call(&Operation::DescribeTable.target(), &body).await;
+        if answer.contains(&wanted) {
+            return Ok(());
+        }
+        if !answering.pause().await {
+            let (table, status) = (table.to_owned(), status.to_owned());
+            return Err(GoldenError::Late { table, status });
+        }
+    }
+}
+
+/// The status number that the transcripts state for a fault. They are the one thing here that
+/// speaks of HTTP: over HTTP the number is `server`'s.
+pub fn status_of(fault: Fault) -> u16 {
+    match fault {
+        Fault::Client => 400,
+        Fault::ClientTooLarge => 413,
+        Fault::Server => 500,
+        Fault::ServerUnavailable => 503,
+    }
+}
+
+/// Members whose value differs from run to run.
+const MASKED: [&str; 10] = [
+    "Address",
+    "CreationDateTime",
+    "ItemCount",
+    "LastDecreaseDateTime",
+    "LastIncreaseDateTime",
+    "LastUpdateToPayPerRequestDateTime",
+    "LatestStreamLabel",
+    "NumberOfDecreasesToday",
+    "TableId",
+    "TableSizeBytes",
+];
+
+/// Masks what differs from run to run.
+pub fn mask(answer: &str) -> String {
+    let mut out = answer.to_owned();
+    for member in MASKED {
+        out = mask_member(&out, member);
+    }
+    mask_arns(&out)
+}
+
+fn mask_member(text: &str, member: &str) -> String {
+    let key = format!("\"{member}\":");
+    let mut parts = text.split(&key);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = match part.strip_prefix('"') {
+            Some(rest) => rest.find('"').map_or(part.len(), |at| at + 2),
+            None => part.find([',', '}']).unwrap_or(part.len()),
+        };
+        let _ = write!(out, "{key}\"<{member}>\"{}", &part[end..]);
+    }
+    out
+}
+
+fn mask_arns(text: &str) -> String {
+    const ARN: &str = "arn:aws:dynamodb:";
+    let mut parts = text.split(ARN);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // region ":" account ":" resource
+        let resource = part.splitn(3, ':').nth(2).unwrap_or(part);
+        let end = resource.find('"').unwrap_or(resource.len());
+        let (resource, rest) = resource.split_at(end);
+        let resource = match resource.split_once("/stream/") {
+            Some((table, _)) => format!("{table}/stream/<label>"),
+            None => resource.to_owned(),
+        };
+        let _ = write!(out, "{ARN}<region>:<account>:{resource}{rest}");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "# A comment.\n\n== shows\nPutItem\n{\"a\":\n1}\n----\n200\n{}\n\n\
+                        @until ACTIVE t\n\n== no body\nDynamoDB_20120810.X\n----\n400\n";
+
+    #[test]
+    fn files_round_trip() {
+        let parts = parse(FILE).unwrap();
+        assert_eq!(render(&parts), FILE);
+        let [_, Part::Exchange(put), Part::Until { .. }, Part::Exchange(other)] = &parts[..] else {
+            panic!("{parts:?}");
+        };
+        assert_eq!((put.request.as_str(), put.status), ("{\"a\":\n1}", 200));
+        assert_eq!(put.full_target(), "DynamoDB_20120810.PutItem");
+        assert_eq!(
+            (other.full_target().as_str(), other.answer.as_str()),
+            ("DynamoDB_20120810.X", "")
+        );
+    }
+
+    #[test]
+    fn long_texts_are_written_short() {
+        let exchange = |request: &str| Exchange {
+            title: String::new(),
+            target: String::new(),
+            request: request.to_owned(),
+            status: 200,
+            answer: String::new(),
+        };
+        assert_eq!(exchange("a<<xy*3>>b<<<*2>>").full_request(), "axyxyxyb<<");
+        assert_eq!(exchange("<<x>> <<").full_request(), "<<x>> <<");
+    }
+
+    #[test]
+    fn bad_files_name_the_line() {
+        for (text, line) in [("x", 1), ("\n== t\nPutItem", 2), ("== t\nP\n----\nx", 1)] {
+            let error = parse(text).unwrap_err();
+            assert!(matches!(error, GoldenError::Format { line: at, .. } if at == line), "{error}");
+        }
+    }
+
+    #[test]
+    fn masks() {
+        assert_eq!(
+            mask(
+                r#"{"CreationDateTime":1.5,"TableId":"x-y","A":"arn:aws:dynamodb:eu:000:table/t/stream/2026-01:00"}"#
+            ),
+            r#"{"CreationDateTime":"<CreationDateTime>","TableId":"<TableId>","A":"arn:aws:dynamodb:<region>:<account>:table/t/stream/<label>"}"#
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! Query.
+
+use meridian_control::region::TableRecord;
+use meridian_expression::{ExpressionKind, KeyCondition, KeyConditionTerms, SortCondition};
+use meridian_model::Item;
+use meridian_wire::{ApiError, Fields, Wording};
+
+use crate::backend::Backend;
+use crate::capacity::Report;
+use crate::errors::{expression, invalid};
+use crate::expressions::{Parameters, condition, unused};
+use crate::projection::Wanted;
+use crate::reads::{self, Bounds, PageRead};
+use crate::{tables, unbuilt};
+
+const PARAMETERS: Parameters = Parameters {
+    expressions: &["ProjectionExpression", "FilterExpression", "KeyConditionExpression"],
+    legacy: &["AttributesToGet", "QueryFilter", "ConditionalOperator", "KeyConditions"],
+    wording: Wording::Current,
+};
+
+/// Answers Query.
+pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
+    let mut placeholders = PARAMETERS.placeholders(&mut fields)?;
+    unbuilt::parameters(&fields, &["QueryFilter", "ConditionalOperator", "KeyConditions"])?;
+    let start = fields.take_item("ExclusiveStartKey");
+    let start = start.map(|start| start.checked(PARAMETERS.wording)).transpose()?;
+    let parameter =
+        if fields.has("AttributesToGet") { "AttributesToGet" } else { "ProjectionExpression" };
+    let Some(text) = fields.take_text("KeyConditionExpression") else {
+        return Err(invalid(
+            "Either the KeyConditions or KeyConditionExpression parameter must be specified in \
+             the request.",
+        ));
+    };
+    let terms = KeyConditionTerms::parse(&text, &mut placeholders).map_err(expression)?;
+    let filter = condition(&mut fields, ExpressionKind::Filter, &mut placeholders)?;
+    let wanted = Wanted::take(&mut fields, &mut placeholders)?;
+    unused(&placeholders)?;
+    let count_only = reads::select(&mut fields, &wanted, parameter)?;
+    let reverse = fields.take_flag("ScanIndexForward") == Some(false);
+    let (limit, report) = (reads::limit(&mut fields), Report::take(&mut fields));
+    let consistency = reads::consistency(&mut fields);
+
+    let name = tables::take_name(&mut fields);
+    let table = tables::serving(backend, &name)?;
+    reads::no_index(&mut fields)?;
+    let schema = &table.definition.key;
+    if start.as_ref().is_some_and(|start| start.len() != schema.attributes().count()) {
+        return Err(starting_key(""));
+    }
+    let keys = terms.bind(schema).map_err(expression)?;
+    let bounds = match start {
+        None => keys.bounds(),
+        Some(start) => reads::start_after(keys.bounds(), started(&table, &keys, &start)?, reverse),
+    };
+    wanted.check_keys(schema)?;
+    if let Some(filter) = &filter {
+        filter.check_query_filter(schema).map_err(expression)?;
+        filter.check_keys(schema).map_err(expression)?;
+    }
+    let read = PageRead { bounds, reverse, limit, filter, wanted, count_only, consistency, report };
+    reads::run(backend, &table, read).await
+}
+
+/// Checks `ExclusiveStartKey` against the key condition; returns its encoded key.
+fn started(table: &TableRecord, keys: &KeyCondition, start: &Item) -> Result<Vec<u8>, ApiError> {
+    let key = table
+        .definition
+        .key
+        .key_exact(start)
+        .map_err(|error| starting_key(&format!(": {error}")))?;
+    if key.partition != keys.partition {
+        return Err(match keys.sort {
+            Some(SortCondition::Equal(_)) => {
+                invalid("The query can return at most one row and cannot be restarted")
+            }
+            _ => invalid(
+                "The provided starting key is outside query boundaries based on provided \
+                 conditions",
+            ),
+        });
+    }
+    let encoded = key.encode().into_bytes();
+    let bounds: Bounds = keys.bounds();
+    if keys.sort.is_some() && !reads::within(&bounds, &encoded) {
+        return Err(invalid("The provided starting key does not match the range key predicate"));
+    }
+    Ok(encoded)
+}
+
+fn starting_key(why: &str) -> ApiError {
+    invalid(format!("The provided starting key is invalid{why}"))
+}

@@ -1,0 +1,155 @@
+//! What Query and Scan share: selection, pages and the answer.
+//!
+//! # Invariants
+//!
+//! - `Limit` and 1 MB hold before the filter; an empty page may go on.
+//! - `LastEvaluatedKey` is there exactly when the page was cut.
+//!
+//! Tested by the golden transcripts.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use meridian_base::limits::PAGE_BYTES_MAX;
+use meridian_control::region::TableRecord;
+use meridian_expression::Condition;
+use meridian_model::Item;
+use meridian_partition::{Page, PageRequest};
+use meridian_wire::json::{Array, Object};
+use meridian_wire::{ApiError, Fields, write_item};
+
+use crate::backend::{Backend, Consistency};
+use crate::capacity::{Report, read_units};
+use crate::errors::{backend as backend_error, invalid};
+use crate::projection::Wanted;
+
+/// The keys of a page, in encoded form.
+pub type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+/// What to read and how to answer it.
+#[derive(Debug)]
+pub struct PageRead {
+    /// Which keys.
+    pub bounds: Bounds,
+    /// From the highest key to the lowest.
+    pub reverse: bool,
+    /// Most items before the filter.
+    pub limit: Option<u32>,
+    /// What items must satisfy.
+    pub filter: Option<Condition>,
+    /// Which parts of items.
+    pub wanted: Wanted,
+    /// Answer with the count only.
+    pub count_only: bool,
+    /// How fresh.
+    pub consistency: Consistency,
+    /// What of the cost to tell.
+    pub report: Report,
+}
+
+/// Takes `ConsistentRead`.
+pub fn consistency(fields: &mut Fields) -> Consistency {
+    match fields.take_flag("ConsistentRead") {
+        Some(true) => Consistency::Strong,
+        Some(false) | None => Consistency::Eventual,
+    }
+}
+
+/// Takes `Limit`, which the constraints keep at 1 or more.
+pub fn limit(fields: &mut Fields) -> Option<u32> {
+    fields.take_number("Limit").map(|limit| u32::try_from(limit).unwrap_or(u32::MAX))
+}
+
+/// Takes `Select` and checks it against the projection; returns whether only the count is wanted.
+pub fn select(fields: &mut Fields, wanted: &Wanted, parameter: &str) -> Result<bool, ApiError> {
+    let select = fields.take_text("Select");
+    match select.as_deref() {
+        Some("COUNT") if wanted.is_partial() => Err(invalid(format!(
+            "Cannot specify the {parameter} when choosing to get only the Count"
+        ))),
+        Some("ALL_ATTRIBUTES") if wanted.is_partial() => Err(invalid(format!(
+            "Cannot specify the {parameter} when choosing to get ALL_ATTRIBUTES"
+        ))),
+        Some("SPECIFIC_ATTRIBUTES") if !wanted.is_partial() => Err(invalid(
+            "Must specify the AttributesToGet or ProjectionExpression when choosing to get \
+             SPECIFIC_ATTRIBUTES",
+        )),
+        Some("ALL_PROJECTED_ATTRIBUTES") => Err(invalid(
+            "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName",
+        )),
+        select => Ok(select == Some("COUNT")),
+    }
+}
+
+/// Refuses `IndexName`: there are no indexes.
+pub fn no_index(fields: &mut Fields) -> Result<(), ApiError> {
+    match fields.take_text("IndexName") {
+        None => Ok(()),
+        Some(name) => Err(invalid(format!("The table does not have the specified index: {name}"))),
+    }
+}
+
+/// Starts a range after the encoded key of `ExclusiveStartKey`.
+pub fn start_after(bounds: Bounds, start: Vec<u8>, reverse: bool) -> Bounds {
+    if reverse { (bounds.0, Bound::Excluded(start)) } else { (Bound::Excluded(start), bounds.1) }
+}
+
+/// Tells whether an encoded key lies within bounds.
+pub fn within(bounds: &Bounds, key: &[u8]) -> bool {
+    let above = match &bounds.0 {
+        Bound::Included(start) => key >= start.as_slice(),
+        Bound::Excluded(start) => key > start.as_slice(),
+        Bound::Unbounded => true,
+    };
+    above
+        && match &bounds.1 {
+            Bound::Included(end) => key <= end.as_slice(),
+            Bound::Excluded(end) => key < end.as_slice(),
+            Bound::Unbounded => true,
+        }
+}
+
+/// Reads a page and writes the answer.
+pub async fn run(
+    backend: &dyn Backend,
+    table: &Arc<TableRecord>,
+    read: PageRead,
+) -> Result<Vec<u8>, ApiError> {
+    let request = PageRequest {
+        start: read.bounds.0,
+        end: read.bounds.1,
+        reverse: read.reverse,
+        limit: read.limit,
+        bytes_max: PAGE_BYTES_MAX,
+        filter: read.filter,
+        count_only: read.count_only,
+    };
+    let page = backend.page(table, request, read.consistency).await.map_err(backend_error)?;
+    let last = last_key(table, &page)?;
+    let mut out = Vec::with_capacity(256);
+    let mut answer = Object::open(&mut out);
+    read.report.write(&mut answer, &table.name, read_units(page.bytes, read.consistency));
+    answer.number("Count", u64::from(page.count));
+    if !read.count_only {
+        let mut items = Array::open(answer.key("Items"));
+        for item in page.items {
+            write_item(items.element(), &read.wanted.of(item));
+        }
+        items.close();
+    }
+    if let Some(last) = last {
+        write_item(answer.key("LastEvaluatedKey"), &last);
+    }
+    answer.number("ScannedCount", u64::from(page.scanned));
+    answer.close();
+    Ok(out)
+}
+
+/// Reads the key of the last item evaluated; the backend made its bytes, so other ones are a fault
+/// of ours.
+fn last_key(table: &TableRecord, page: &Page) -> Result<Option<Item>, ApiError> {
+    let Some(bytes) = &page.resume else { return Ok(None) };
+    let schema = &table.definition.key;
+    let key = schema.decode_key(bytes).map_err(|_| ApiError::InternalServerError)?;
+    Ok(Some(key.to_item(schema)))
+}

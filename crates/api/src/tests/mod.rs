@@ -1,0 +1,30 @@
+//! Tests of whole operations over a backend in memory.
+
+mod batches;
+mod errors;
+mod golden;
+mod memory;
+
+use crate::{RequestContext, handle};
+use memory::Memory;
+use meridian_wire::{ApiError, Operation};
+
+fn context() -> RequestContext {
+    RequestContext { region: "eu-test-1".to_owned(), endpoint: "localhost:8000".to_owned() }
+}
+
+/// Answers one request.
+async fn ask(memory: &Memory, operation: Operation, body: &str) -> Result<String, ApiError> {
+    let answer = handle(memory, &context(), &operation.target(), body.as_bytes()).await?;
+    Ok(String::from_utf8(answer).expect("answers are JSON"))
+}
+
+/// Makes a table with a string partition key `a`.
+async fn make_table(memory: &Memory, name: &str) {
+    let body = format!(
+        r#"{{"TableName":"{name}","BillingMode":"PAY_PER_REQUEST",
+            "KeySchema":[{{"AttributeName":"a","KeyType":"HASH"}}],
+            "AttributeDefinitions":[{{"AttributeName":"a","AttributeType":"S"}}]}}"#
+    );
+    ask(memory, Operation::CreateTable, &body).await.expect("the table is made");
+}
