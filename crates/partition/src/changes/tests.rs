@@ -155,47 +155,42 @@ fn a_copy_holds_items_and_tombstones() {
 }
 
 proptest! {
-    /// A receiver that gets coalesced changes ends with the same item, and finds a conflict exactly
-    /// when it would have found one in the changes one by one.
+    /// A third region that gets coalesced changes ends with the same item, and finds a conflict
+    /// exactly when it would have found one in the changes one by one.
     #[test]
-    fn coalescing_hides_nothing(
-        script in prop::collection::vec(0u8..3, 1..12),
-        their_write in 0usize..12,
-    ) {
+    fn coalescing_hides_nothing(script in prop::collection::vec(0u8..6, 1..16)) {
         let (mut here, mut there) = (Leader::new(1), Leader::new(2));
         for leader in [&mut here, &mut there] {
             leader.evaluator.start_reader(Reader::Region(9)).unwrap();
             leader.flush();
         }
-        let their = |there: &Leader| outgoing(read(there, 0, ALL).records, false);
+        let own = |leader: &Leader| outgoing(read(leader, 0, ALL).records, false);
         for (at, step) in script.iter().enumerate() {
             here.now_ms += 1;
             there.now_ms += 1;
-            if at == their_write {
-                there.done(&put(1, "theirs"));
-            }
             match step {
-                0 | 1 => { here.done(&put(1, &format!("ours {at}"))); }
-                _ => for change in their(&there) {
-                    here.evaluator.replicated(change, false, here.now_ms).unwrap();
-                    here.flush();
-                },
+                0..3 => { here.done(&put(1, &format!("here {at}"))); }
+                3 => { there.done(&put(1, &format!("there {at}"))); }
+                4 => deliver(&mut here, own(&there)),
+                _ => deliver(&mut there, own(&here)),
             }
         }
         let records = read(&here, 0, ALL).records;
         let mut found = Vec::new();
         for coalesce in [false, true] {
-            let mut receiver = Leader::new(2);
-            for change in their(&there) {
-                receiver.evaluator.replicated(change, false, 2_000).unwrap();
-                receiver.flush();
-            }
-            for change in outgoing(records.clone(), coalesce) {
-                receiver.evaluator.replicated(change, false, 2_000).unwrap();
-                receiver.flush();
-            }
+            let mut receiver = Leader::new(3);
+            receiver.now_ms = 2_000;
+            deliver(&mut receiver, own(&there));
+            deliver(&mut receiver, outgoing(records.clone(), coalesce));
             found.push((receiver.get(1), receiver.replica.header().conflicts > 0));
         }
         prop_assert_eq!(&found[0], &found[1]);
+    }
+}
+
+fn deliver(leader: &mut Leader, changes: Vec<Change>) {
+    for change in changes {
+        leader.evaluator.replicated(change, false, leader.now_ms).unwrap();
+        leader.flush();
     }
 }

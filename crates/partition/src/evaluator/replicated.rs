@@ -177,7 +177,7 @@ impl Evaluator {
     }
 
     /// Like `current`, with the tombstone whether or not the table is known to be global here.
-    fn current_or_grave(
+    pub(super) fn current_or_grave(
         &self,
         key: &[u8],
     ) -> Result<(Option<ItemState>, Option<Sequence>), PartitionError> {
