@@ -77,6 +77,11 @@ impl Admin {
         Ok(Admin { endpoint: Endpoint::new(url)? })
     }
 
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.endpoint.authority())
+    }
+
     /// Gets a document.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.send("GET", path, None, QUICK).await

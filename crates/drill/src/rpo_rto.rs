@@ -133,6 +133,8 @@ pub struct Losses {
     pub missing: u64,
     /// T0 less the acknowledgement of the oldest of them; 0 if it came after T0.
     pub oldest: Nanos,
+    /// Missing writes that are not lost: merged or overwritten in the end.
+    pub stranded: u64,
     /// Missing writes that are visible in the end.
     pub merged: u64,
     /// Missing writes, and others of the same keys, that a concurrent write has beaten.
@@ -197,6 +199,7 @@ fn settle(
         }
     }
     for write in missing.iter().filter(|write| !lost.contains(write)) {
+        result.stranded += 1;
         if visible.contains(write) {
             result.merged += 1;
         } else {

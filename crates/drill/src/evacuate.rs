@@ -1,0 +1,25 @@
+//! `meridian drill evacuate`: a region is left in an orderly way, under load, and comes back.
+//!
+//! Tested by running it.
+
+use anyhow::Context as _;
+
+use crate::admin::{self, StrandedWrite};
+use crate::region_loss;
+use crate::rpo_rto::Fault;
+use crate::stage::Stage;
+
+/// Asks the region to hand over; T0 is the moment of asking, the end that of the proof.
+pub async fn leave(stage: &Stage, lose: &str) -> anyhow::Result<Fault> {
+    let cluster = stage.cluster()?;
+    let admins = admin::of_region(&cluster, lose)?;
+    let admin = admins.first().context("a region without node")?;
+    let began = stage.clock.now();
+    admin.region(lose, "evacuate").await.with_context(|| format!("cannot evacuate {lose}"))?;
+    Ok(Fault { began, done: stage.clock.now() })
+}
+
+/// Brings the region back; nothing can be stranded in it.
+pub async fn come_back(stage: &Stage, lose: &str) -> anyhow::Result<Vec<StrandedWrite>> {
+    region_loss::restore(stage, lose).await
+}
