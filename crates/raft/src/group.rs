@@ -196,6 +196,8 @@ pub struct GroupStatus {
     pub last: Option<LogIndex>,
     /// Members that vote.
     pub voters: Vec<NodeId>,
+    /// The voters; twice, old then new, while a change of voters is under way.
+    pub configs: Vec<BTreeSet<NodeId>>,
     /// Members that do not.
     pub learners: Vec<NodeId>,
     /// For the leader: what each member has, by log index.
@@ -271,6 +273,11 @@ impl Group {
             applied: metrics.last_applied.map(|id| LogIndex(id.index)),
             last: metrics.last_log_index.map(LogIndex),
             voters: membership.voter_ids().map(NodeId).collect(),
+            configs: membership
+                .get_joint_config()
+                .iter()
+                .map(|config| config.iter().copied().map(NodeId).collect())
+                .collect(),
             learners: membership.membership().learner_ids().map(NodeId).collect(),
             matched: matched
                 .into_iter()
@@ -427,6 +434,27 @@ impl Group {
             self.raft.change_membership(change, false).await.map_err(raft_error)?;
         }
         Ok(())
+    }
+
+    /// Adds a member that does not vote; does not wait for it to catch up.
+    pub async fn add_learner(&self, node: NodeId) -> Result<(), ProposeError> {
+        self.raft.add_learner(node.0, EmptyNode {}, false).await.map(|_| ()).map_err(raft_error)
+    }
+
+    /// Makes these the voters, by a joint change.
+    pub async fn change_voters(
+        &self,
+        voters: &BTreeSet<NodeId>,
+        retain: bool,
+    ) -> Result<(), ProposeError> {
+        let change = ChangeMembers::ReplaceAllVoters(voters.iter().map(|n| n.0).collect());
+        self.raft.change_membership(change, retain).await.map(|_| ()).map_err(raft_error)
+    }
+
+    /// Takes away a member that does not vote.
+    pub async fn remove_learner(&self, node: NodeId) -> Result<(), ProposeError> {
+        let change = ChangeMembers::RemoveNodes(BTreeSet::from([node.0]));
+        self.raft.change_membership(change, false).await.map(|_| ()).map_err(raft_error)
     }
 
     /// Asks another voter to take over.

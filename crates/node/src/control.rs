@@ -1,0 +1,3 @@
+//! The control groups on this node.
+
+pub mod machine;

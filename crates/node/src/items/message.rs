@@ -1,0 +1,228 @@
+//! Item requests between nodes, and their answers.
+//!
+//! The first byte is the format, the second the kind.
+
+use crate::pipeline::Refused;
+use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var};
+use meridian_base::{Change, NodeId, PartitionId, TableId};
+use meridian_partition::evaluator::ReplicatedOutcome;
+use meridian_partition::{
+    Get, GetOutcome, Page, PageRequest, Replicated, StrandedOutcome, Write, WriteOutcome,
+};
+
+const FORMAT: u8 = 1;
+
+/// What is asked of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemRequest {
+    /// Write one item.
+    Write(Box<Write>),
+    /// Read one item; `true` for a strong read.
+    Get(Get, bool),
+    /// Read a page; `true` for a strong read.
+    Page(PageRequest, bool),
+    /// Merge changes of another region; `true` when they come late from a lost region.
+    Replicate(Vec<Change>, bool),
+}
+
+impl ItemRequest {
+    /// True when it changes nothing, so that it may be repeated.
+    pub fn reads(&self) -> bool {
+        match self {
+            ItemRequest::Get(..) | ItemRequest::Page(..) => true,
+            ItemRequest::Write(_) | ItemRequest::Replicate(..) => false,
+        }
+    }
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// To a partition of the receiver's region.
+    Partition(PartitionId),
+    /// To wherever the receiver's region holds the key: sent by a region that is being left.
+    Table(TableId),
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemAnswer {
+    /// To a write.
+    Write(WriteOutcome),
+    /// To a get.
+    Get(GetOutcome),
+    /// To a page.
+    Page(Page),
+    /// To changes of another region.
+    Replicate(Vec<Replicated>),
+}
+
+/// The sent form of a request.
+pub fn encode_request(to: Destination, request: &ItemRequest) -> Vec<u8> {
+    let mut out = vec![FORMAT];
+    match to {
+        Destination::Partition(id) => {
+            out.push(0);
+            put_var(&mut out, id.0);
+        }
+        Destination::Table(id) => {
+            out.push(1);
+            put_var(&mut out, id.0);
+        }
+    }
+    match request {
+        ItemRequest::Write(write) => {
+            out.push(0);
+            out.extend(write.encode());
+        }
+        ItemRequest::Get(get, strong) => {
+            out.extend([1, u8::from(*strong)]);
+            out.extend(get.encode());
+        }
+        ItemRequest::Page(page, strong) => {
+            out.extend([2, u8::from(*strong)]);
+            out.extend(page.encode());
+        }
+        ItemRequest::Replicate(changes, late) => {
+            out.extend([3, u8::from(*late)]);
+            put_var(&mut out, changes.len() as u64);
+            changes.iter().for_each(|change| change.encode(&mut out));
+        }
+    }
+    out
+}
+
+fn format(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    if reader.u8()? == FORMAT { Ok(()) } else { Err(DecodeError::Unknown("format")) }
+}
+
+/// Reads the sent form of a request.
+pub fn decode_request(bytes: &[u8]) -> Result<(Destination, ItemRequest), DecodeError> {
+    let mut reader = Reader::new(bytes);
+    format(&mut reader)?;
+    let to = match (reader.u8()?, reader.var()?) {
+        (0, id) => Destination::Partition(PartitionId(id)),
+        (1, id) => Destination::Table(TableId(id)),
+        _ => return Err(DecodeError::Unknown("destination")),
+    };
+    let request = match reader.u8()? {
+        0 => ItemRequest::Write(Box::new(Write::decode(reader.rest())?)),
+        1 => {
+            let strong = reader.u8()? == 1;
+            ItemRequest::Get(Get::decode(reader.rest())?, strong)
+        }
+        2 => {
+            let strong = reader.u8()? == 1;
+            ItemRequest::Page(PageRequest::decode(reader.rest())?, strong)
+        }
+        3 => {
+            let late = reader.u8()? == 1;
+            let count = reader.len()?;
+            let changes = (0..count).map(|_| Change::decode(&mut reader)).collect::<Result<_, _>>();
+            ItemRequest::Replicate(changes?, late)
+        }
+        _ => return Err(DecodeError::Unknown("request")),
+    };
+    Ok((to, request))
+}
+
+fn put_replicated(out: &mut Vec<u8>, replicated: &Replicated) {
+    out.push(match replicated.outcome {
+        ReplicatedOutcome::Applied => 0,
+        ReplicatedOutcome::Stale => 1,
+        ReplicatedOutcome::Same => 2,
+        ReplicatedOutcome::Diverged => 3,
+        ReplicatedOutcome::Parked => 4,
+        ReplicatedOutcome::Refused => 5,
+    });
+    out.push(u8::from(replicated.conflict));
+    out.push(match replicated.stranded {
+        None => 0,
+        Some(StrandedOutcome::Merged) => 1,
+        Some(StrandedOutcome::Overwritten) => 2,
+        Some(StrandedOutcome::Present) => 3,
+    });
+}
+
+fn get_replicated(reader: &mut Reader<'_>) -> Result<Replicated, DecodeError> {
+    let outcome = match reader.u8()? {
+        0 => ReplicatedOutcome::Applied,
+        1 => ReplicatedOutcome::Stale,
+        2 => ReplicatedOutcome::Same,
+        3 => ReplicatedOutcome::Diverged,
+        4 => ReplicatedOutcome::Parked,
+        5 => ReplicatedOutcome::Refused,
+        _ => return Err(DecodeError::Unknown("merge outcome")),
+    };
+    let conflict = reader.u8()? == 1;
+    let stranded = match reader.u8()? {
+        0 => None,
+        1 => Some(StrandedOutcome::Merged),
+        2 => Some(StrandedOutcome::Overwritten),
+        3 => Some(StrandedOutcome::Present),
+        _ => return Err(DecodeError::Unknown("stranded outcome")),
+    };
+    Ok(Replicated { outcome, conflict, stranded })
+}
+
+/// The sent form of an answer or a refusal. A freeze is settled by the node that holds it and is
+/// never sent.
+pub fn encode_answer(answer: &Result<ItemAnswer, Refused>) -> Vec<u8> {
+    let mut out = vec![FORMAT];
+    match answer {
+        Ok(ItemAnswer::Write(outcome)) => {
+            out.push(0);
+            out.extend(outcome.encode());
+        }
+        Ok(ItemAnswer::Get(outcome)) => {
+            out.push(1);
+            out.extend(outcome.encode());
+        }
+        Ok(ItemAnswer::Page(page)) => {
+            out.push(2);
+            out.extend(page.encode());
+        }
+        Ok(ItemAnswer::Replicate(outcomes)) => {
+            out.push(3);
+            put_var(&mut out, outcomes.len() as u64);
+            outcomes.iter().for_each(|outcome| put_replicated(&mut out, outcome));
+        }
+        Err(Refused::NotLeader { hint }) => {
+            out.push(16);
+            put_var(&mut out, hint.map_or(0, |node| node.0));
+        }
+        Err(Refused::Retry | Refused::Held(_)) => out.push(17),
+        Err(Refused::Elsewhere) => out.push(18),
+        Err(Refused::Unknown) => out.push(19),
+        Err(Refused::Broken(why)) => {
+            out.push(20);
+            put_bytes(&mut out, why.as_bytes());
+        }
+    }
+    out
+}
+
+/// Reads the sent form of an answer or a refusal.
+pub fn decode_answer(bytes: &[u8]) -> Result<Result<ItemAnswer, Refused>, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    format(&mut reader)?;
+    Ok(match reader.u8()? {
+        0 => Ok(ItemAnswer::Write(WriteOutcome::decode(reader.rest())?)),
+        1 => Ok(ItemAnswer::Get(GetOutcome::decode(reader.rest())?)),
+        2 => Ok(ItemAnswer::Page(Page::decode(reader.rest())?)),
+        3 => {
+            let count = reader.len()?;
+            let outcomes = (0..count).map(|_| get_replicated(&mut reader)).collect::<Result<_, _>>();
+            Ok(ItemAnswer::Replicate(outcomes?))
+        }
+        16 => {
+            let hint = reader.var()?;
+            Err(Refused::NotLeader { hint: (hint != 0).then_some(NodeId(hint)) })
+        }
+        17 => Err(Refused::Retry),
+        18 => Err(Refused::Elsewhere),
+        19 => Err(Refused::Unknown),
+        20 => Err(Refused::Broken(reader.str()?.to_owned())),
+        _ => return Err(DecodeError::Unknown("answer")),
+    })
+}
