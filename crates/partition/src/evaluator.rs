@@ -188,6 +188,15 @@ impl Evaluator {
         self.sequence
     }
 
+    /// The newest decision that is not applied: what an answer about the state as decided, such as
+    /// "the reader reads already", depends on. None when all is applied.
+    pub fn pending(&self) -> Option<Sequence> {
+        if !self.open.is_empty() {
+            return Some(self.sequence);
+        }
+        self.in_flight.back().map(|flight| flight.sequence)
+    }
+
     /// The freeze, as of the last request evaluated.
     pub fn freeze(&self) -> Option<Freeze> {
         self.marks.freeze

@@ -18,6 +18,7 @@ pub mod changes;
 pub mod command;
 pub mod error;
 pub mod evaluator;
+pub mod findings;
 pub mod header;
 pub mod layout;
 pub mod read;

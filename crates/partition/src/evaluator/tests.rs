@@ -33,7 +33,9 @@ fn requests_see_decisions_in_flight_and_depend_on_them() {
     assert_eq!(sealed.sequence, first);
     assert_eq!(answer(leader.write(&when(put(1, "b"), absent()))), (true, Some(first)));
     assert_eq!(leader.seal(), None);
+    assert_eq!(leader.evaluator.pending(), Some(first));
     leader.commit(&sealed);
+    assert_eq!(leader.evaluator.pending(), None);
     assert_eq!(answer(leader.write(&when(put(1, "b"), absent()))), (true, None));
     assert_eq!(leader.get(1), Some(item(1, "a")));
 }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::header::{Freeze, Header, LogPosition, Marks, Reader as LogReader};
-use meridian_base::{Hlc, Incarnation, LogIndex, PartitionId, Received, RegionId, Sequence};
+use meridian_base::{
+    Cause, Hlc, Incarnation, LogIndex, Origin, PartitionId, Position, Received, RegionId, Sequence,
+};
 use proptest::prelude::*;
 
 fn version(n: u64, region: u16) -> Version {

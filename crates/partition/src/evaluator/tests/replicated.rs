@@ -4,7 +4,7 @@ use super::*;
 use crate::evaluator::replicated::Outcome;
 use crate::record::{ConflictRecord, StrandedOutcome, StrandedRecord};
 use meridian_base::limits::CLOCK_AHEAD_MS_MAX;
-use meridian_base::{Cause, Change, Origin, PartitionId, Received, VersionVector};
+use meridian_base::{Cause, Change, Origin, PartitionId, Received};
 use meridian_model::encode_item;
 use meridian_storage::Control;
 use proptest::prelude::*;
@@ -239,12 +239,8 @@ fn announcements_move_forward_only() {
 }
 
 /// The stored state of every item, tombstones included.
-fn states(leader: &Leader) -> Vec<Option<(Version, VersionVector, Option<Vec<u8>>)>> {
-    let state = |n| {
-        let (state, _) = leader.evaluator.current_or_grave(&key(n).encode().0).unwrap();
-        state.map(|s| (s.version, s.base, s.image))
-    };
-    (0..2).map(state).collect()
+fn states(leader: &Leader) -> Vec<Option<ItemState>> {
+    (0..2).map(|n| leader.evaluator.current_or_grave(&key(n).encode().0).unwrap().0).collect()
 }
 
 proptest! {
