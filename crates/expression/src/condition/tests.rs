@@ -350,3 +350,23 @@ fn keys_are_protected() {
     assert_eq!(said("a = :s OR size(q) = :n"), (Ok(()), Err(filtered.to_owned())));
     assert_eq!(said("a = :s OR NOT q[1] = :n"), (Err(nested.to_owned()), Err(filtered.to_owned())));
 }
+
+#[test]
+fn the_deepest_condition_is_compiled_printed_and_evaluated() {
+    let nested = |levels: usize| {
+        let open = "one = :n AND (".repeat(levels);
+        format!("{open}one = :n{}", ")".repeat(levels))
+    };
+    check_deep(&compiled(&nested(149)).expect("299 operators"), true);
+    let mut deepest = Predicate::Exists(crate::path::Path::new("one"));
+    for _ in 0..crate::parser::DEPTH_MAX / 2 {
+        let part = Predicate::Exists(crate::path::Path::new("two"));
+        deepest = Predicate::Not(Box::new(Predicate::Or(vec![part, deepest])));
+    }
+    check_deep(&Condition::new(deepest), false);
+}
+
+fn check_deep(condition: &Condition, expected: bool) {
+    assert_eq!(condition.matches(&stored()), expected);
+    assert_eq!(Condition::from_source(&condition.source()).as_ref(), Ok(condition));
+}

@@ -12,9 +12,8 @@ use crate::path_tree::{PathNode, PathTree};
 /// What an action does at its path.
 enum Write {
     Put(AttributeValue),
+    /// Also where there is nothing.
     Remove,
-    /// A `DELETE` from what is not there.
-    Nothing,
 }
 
 pub(super) fn apply(
@@ -43,7 +42,7 @@ fn write_of(action: &UpdateAction, item: &Item) -> Result<Write, ExpressionError
         UpdateAction::Add(path, value) => add(path.resolve(item), value).map(Write::Put),
         UpdateAction::Delete(path, value) => match path.resolve(item) {
             Some(stored) => Ok(delete(stored, value)?),
-            None => Ok(Write::Nothing),
+            None => Ok(Write::Remove),
         },
     }
 }
@@ -125,7 +124,7 @@ struct Writer {
 
 impl Writer {
     fn take(&mut self, position: usize) -> Write {
-        self.writes.get_mut(position).and_then(Option::take).unwrap_or(Write::Nothing)
+        self.writes.get_mut(position).and_then(Option::take).unwrap_or(Write::Remove)
     }
 
     fn map(
@@ -142,7 +141,6 @@ impl Writer {
                     Write::Remove => {
                         map.remove(key);
                     }
-                    Write::Nothing => {}
                 },
                 PathNode::Map(_) | PathNode::List(_) => self.below(map.get_mut(key), node)?,
             }
@@ -165,7 +163,7 @@ impl Writer {
                     (Write::Put(value), Some(element)) => *element = value,
                     (Write::Put(value), None) => appended.push(value),
                     (Write::Remove, Some(_)) => removed.push(position),
-                    (Write::Remove, None) | (Write::Nothing, _) => {}
+                    (Write::Remove, None) => {}
                 },
                 PathNode::Map(_) | PathNode::List(_) => self.below(element, node)?,
             }
