@@ -55,6 +55,12 @@ MEMBER_ORDER = {
 # Members whose failed constraint is told in the newer wording: `Value at 'Path' failed ...`.
 NEWER = {("BatchGetItemInput", "RequestItems"), ("QueryInput", "Limit"), ("KeysAndAttributes", "Keys")}
 
+# Members that, when empty, are told alone and in the newer wording, before all other constraints,
+# provided that nothing required is absent.
+EMPTY_FIRST = {
+    ("PutItemInput", "TableName"), ("UpdateItemInput", "TableName"), ("DeleteItemInput", "TableName"),
+}
+
 # The public model omits these; the service enforces them.
 REQUIRED = {"CreateTableInput": ["AttributeDefinitions", "KeySchema"]}
 # ... and tells the absence of these in other words, before all constraints.
@@ -120,6 +126,8 @@ def lines_of(shapes, name):
             flags += " stated" if (name, member) in STATED else " required"
         if (name, member) in NEWER:
             flags += " newer"
+        if (name, member) in EMPTY_FIRST:
+            flags += " empty-first"
         out.append(f"  {member} {shape['members'][member]['shape']}{flags}")
     return out
 

@@ -1,20 +1,22 @@
 //! A backend in memory: what operations are tested over.
 //!
-//! Tables answer CREATING, UPDATING and DELETING once and are ready at the next request. Failures
-//! are planned per partition key value.
+//! The catalog is the region group's real state machine; items are a map. Tables answer CREATING,
+//! UPDATING and DELETING once and have settled at the next request. Failures are planned per
+//! partition key value.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use meridian_base::TableId;
 use meridian_base::limits::ITEM_BYTES_MAX;
-use meridian_control::region::{Refusal as RegionRefusal, Setting, TableRecord, TableSettings};
-use meridian_control::table::{
-    BillingMode, GlobalSnapshot, ReplicaStatus, TableDefinition, TableStatus,
+use meridian_base::{LogIndex, NodeId, RegionId, TableId};
+use meridian_control::NodeAddresses;
+use meridian_control::region::{
+    Command, Done as Changed, PartitionPlacement, Refusal as RegionRefusal, RegionState,
+    TableRecord, TableSettings,
 };
-use meridian_model::{AttributeValue, Item, Key, KeySchema, item_bytes};
+use meridian_control::table::{GlobalSnapshot, ReplicaStatus, TableDefinition};
+use meridian_model::{AttributeValue, Item, Key, KeyRange, KeySchema, item_bytes};
 use meridian_partition::{
     Action, Done, GetOutcome, Page, PageRequest, Refusal, Write, WriteOutcome,
 };
@@ -23,14 +25,34 @@ use crate::reads;
 use crate::{Backend, BackendError, ChangeError, Consistency, ReplicaChange, TableSize};
 
 const NOW_MS: u64 = 1_770_000_000_123;
+const REGION: &str = "eu-test-1";
 
 type Items = BTreeMap<Vec<u8>, Item>;
 
-#[derive(Default)]
 pub struct Memory {
-    tables: Mutex<BTreeMap<String, (Arc<TableRecord>, Items)>>,
-    made: Mutex<u64>,
+    region: Mutex<RegionState>,
+    items: Mutex<BTreeMap<TableId, Items>>,
     failures: Mutex<BTreeMap<String, BackendError>>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        let memory = Memory {
+            region: Mutex::new(RegionState::new()),
+            items: Mutex::default(),
+            failures: Mutex::default(),
+        };
+        let region = Command::InitRegion { region: RegionId::new(1), name: REGION.to_owned() };
+        memory.apply(region).expect("the region is new");
+        let addresses = NodeAddresses {
+            peer: "peer:1".to_owned(),
+            client: "client:1".to_owned(),
+            admin: "admin:1".to_owned(),
+        };
+        let node = Command::JoinNode { node: NodeId(1), zone: "a".to_owned(), addresses };
+        memory.apply(node).expect("the node is new");
+        memory
+    }
 }
 
 impl Memory {
@@ -52,36 +74,38 @@ impl Memory {
         table: &TableRecord,
         run: impl FnOnce(&mut Items) -> T,
     ) -> Result<T, BackendError> {
-        let mut tables = self.tables.lock().unwrap();
-        let (_, items) = tables.get_mut(&table.name).ok_or(BackendError::ResourceNotFound)?;
-        Ok(run(items))
+        if self.table(&table.name).is_none_or(|known| known.id != table.id) {
+            return Err(BackendError::ResourceNotFound);
+        }
+        Ok(run(self.items.lock().unwrap().entry(table.id).or_default()))
     }
 
-    /// Changes a table's record; returns it in the passing status.
-    fn change(
-        &self,
-        name: &str,
-        passing: TableStatus,
-        change: impl FnOnce(&mut TableRecord),
-    ) -> Result<Arc<TableRecord>, ChangeError> {
-        let mut tables = self.tables.lock().unwrap();
-        let (record, _) = tables.get_mut(name).ok_or(RegionRefusal::TableNotFound)?;
-        change(Arc::make_mut(record));
-        Ok(Arc::new(TableRecord { status: passing, ..TableRecord::clone(record) }))
+    fn apply(&self, command: Command) -> Result<Changed, RegionRefusal> {
+        let mut region = self.region.lock().unwrap();
+        let next = LogIndex(region.applied().0 + 1);
+        region.apply(next, &command)
+    }
+
+    /// Applies a change of a table; returns it in the passing status, and then lets it settle.
+    fn change(&self, name: &str, command: Command) -> Result<Arc<TableRecord>, ChangeError> {
+        self.apply(command)?;
+        let table = self.table(name).ok_or(RegionRefusal::TableNotFound)?;
+        // A change without effect leaves the table as it is.
+        let _ = self.apply(Command::TableActive { table: table.id });
+        Ok(table)
     }
 }
 
 #[async_trait]
 impl Backend for Memory {
     fn table(&self, name: &str) -> Option<Arc<TableRecord>> {
-        self.tables.lock().unwrap().get(name).map(|(record, _)| record.clone())
+        self.region.lock().unwrap().tables().get(name).cloned().map(Arc::new)
     }
 
     fn table_names(&self, after: Option<&str>, limit: usize) -> Vec<String> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let tables = self.tables.lock().unwrap();
-        let range = tables.range::<str, _>((start, Bound::Unbounded));
-        range.take(limit).map(|(name, _)| name.clone()).collect()
+        let region = self.region.lock().unwrap();
+        let names = region.tables().keys().filter(|name| Some(name.as_str()) > after);
+        names.take(limit).cloned().collect()
     }
 
     async fn table_size(&self, table: &TableRecord) -> TableSize {
@@ -97,29 +121,22 @@ impl Backend for Memory {
         name: &str,
         definition: TableDefinition,
     ) -> Result<Arc<TableRecord>, ChangeError> {
-        definition.check().map_err(RegionRefusal::Definition)?;
-        let mut tables = self.tables.lock().unwrap();
-        if let Some((known, _)) = tables.get(name) {
-            return Err(RegionRefusal::TableExists { table: known.id }.into());
-        }
-        let mut made = self.made.lock().unwrap();
-        *made += 1;
-        let per_request = definition.billing == BillingMode::PayPerRequest;
-        let record = TableRecord {
-            id: TableId(*made),
-            name: name.to_owned(),
-            status: TableStatus::Active,
-            created_ms: NOW_MS,
-            stream_ms: definition.stream.map(|_| NOW_MS),
-            pay_per_request_ms: per_request.then_some(NOW_MS),
-            throughput_raised_ms: None,
-            throughput_lowered_ms: None,
-            global: None,
-            partitions: Vec::new(),
-            definition,
+        let only = PartitionPlacement {
+            range: KeyRange::full(),
+            voters: vec![NodeId(1)],
+            first_leader: NodeId(1),
         };
-        tables.insert(name.to_owned(), (Arc::new(record.clone()), Items::new()));
-        Ok(Arc::new(TableRecord { status: TableStatus::Creating, ..record }))
+        self.change(
+            name,
+            Command::CreateTable {
+                name: name.to_owned(),
+                definition,
+                partitions: vec![only],
+                forced: None,
+                global: None,
+                created_ms: NOW_MS,
+            },
+        )
     }
 
     async fn update_table(
@@ -127,32 +144,7 @@ impl Backend for Memory {
         name: &str,
         settings: TableSettings,
     ) -> Result<Arc<TableRecord>, ChangeError> {
-        self.change(name, TableStatus::Updating, |record| {
-            let definition = &mut record.definition;
-            if let Some(billing) = settings.billing {
-                definition.billing = billing;
-                if billing == BillingMode::PayPerRequest {
-                    definition.throughput = None;
-                    record.pay_per_request_ms = Some(NOW_MS);
-                }
-            }
-            if let Some(throughput) = settings.throughput {
-                definition.throughput = Some(throughput);
-                record.throughput_raised_ms = Some(NOW_MS);
-            }
-            match settings.stream {
-                Setting::Keep => {}
-                Setting::Unset => definition.stream = None,
-                Setting::Set(view) => {
-                    definition.stream = Some(view);
-                    record.stream_ms = Some(NOW_MS);
-                }
-            }
-            definition.class = settings.class.or(definition.class);
-            if let Some(protection) = settings.deletion_protection {
-                definition.deletion_protection = protection;
-            }
-        })
+        self.change(name, Command::UpdateTable { name: name.to_owned(), settings, at_ms: NOW_MS })
     }
 
     async fn update_replicas(
@@ -160,32 +152,28 @@ impl Backend for Memory {
         name: &str,
         changes: Vec<ReplicaChange>,
     ) -> Result<Arc<TableRecord>, ChangeError> {
-        self.change(name, TableStatus::Updating, |record| {
-            let own = BTreeMap::from([("eu-test-1".to_owned(), ReplicaStatus::Active)]);
-            let mut global =
-                record.global.take().unwrap_or(GlobalSnapshot { version: 0, replicas: own });
-            global.version += 1;
-            for change in changes {
-                match change {
-                    ReplicaChange::Create(region) => {
-                        global.replicas.insert(region, ReplicaStatus::Creating);
-                    }
-                    ReplicaChange::Delete(region) => drop(global.replicas.remove(&region)),
+        let table = self.table(name).ok_or(RegionRefusal::TableNotFound)?;
+        let own = BTreeMap::from([(REGION.to_owned(), ReplicaStatus::Active)]);
+        let fresh = GlobalSnapshot { version: 0, replicas: own };
+        let mut global = table.global.clone().unwrap_or(fresh);
+        global.version += 1;
+        for change in changes {
+            match change {
+                ReplicaChange::Create(region) => {
+                    global.replicas.insert(region, ReplicaStatus::Creating);
                 }
+                ReplicaChange::Delete(region) => drop(global.replicas.remove(&region)),
             }
-            record.global = Some(global);
-        })
+        }
+        self.change(name, Command::SetGlobal { table: table.id, global: Some(global) })
     }
 
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {
-        let mut tables = self.tables.lock().unwrap();
-        let (record, _) = tables.get(name).ok_or(RegionRefusal::TableNotFound)?;
-        if record.definition.deletion_protection {
-            return Err(RegionRefusal::DeletionProtected.into());
-        }
-        let record = TableRecord { status: TableStatus::Deleting, ..TableRecord::clone(record) };
-        tables.remove(name);
-        Ok(Arc::new(record))
+        self.apply(Command::DeleteTable { name: name.to_owned(), force: false })?;
+        let table = self.table(name).ok_or(RegionRefusal::TableNotFound)?;
+        self.apply(Command::TableGone { table: table.id })?;
+        self.items.lock().unwrap().remove(&table.id);
+        Ok(table)
     }
 
     async fn write(

@@ -1,9 +1,11 @@
 //! Tests of whole operations over a backend in memory.
 
 mod batches;
+mod compatibility;
 mod errors;
 mod golden;
 mod memory;
+mod replicas;
 
 use crate::{RequestContext, handle};
 use memory::Memory;

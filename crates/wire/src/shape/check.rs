@@ -31,48 +31,84 @@ pub fn check(fields: &Fields) -> Result<(), ApiError> {
         )));
     }
     let mut failures = Failures { texts: Vec::new() };
-    failures.fields(fields, &Path::root());
+    if let Some(name) = empty_first(fields) {
+        failures.shorter(1, "", &Path::ROOT.field(name, true));
+    } else {
+        failures.fields(fields, &Path::ROOT);
+    }
     failures.finish()
+}
+
+/// Returns the member that is empty and therefore told alone, if nothing required is absent.
+fn empty_first(fields: &Fields) -> Option<&'static str> {
+    let is_empty = |node: &Node| matches!(node, Node::Text(text) if text.is_empty());
+    let empty = fields.pairs().find(|(m, value)| m.empty_first && value.is_some_and(is_empty));
+    let (member, _) = empty?;
+    let absent = fields.pairs().any(|(member, value)| member.required && value.is_none());
+    (!absent).then_some(member.name.as_str())
 }
 
 /// Checks one table name (or ARN) that is not held to the model's constraints.
 pub fn check_table_name(name: &str) -> Result<(), ApiError> {
     let mut failures = Failures { texts: Vec::new() };
-    failures.table(name, &Path::root().field("TableName", false));
+    failures.table(name, &Path::ROOT.field("TableName", false));
     failures.finish()
 }
 
-#[derive(Clone)]
-struct Path {
-    lower: String,
-    exact: String,
+/// Where a value stands; printed only when a constraint fails.
+#[derive(Clone, Copy)]
+struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
+    segment: Segment<'a>,
     newer: bool,
 }
 
-impl Path {
-    fn root() -> Self {
-        Path { lower: String::new(), exact: String::new(), newer: false }
+#[derive(Clone, Copy)]
+enum Segment<'a> {
+    Root,
+    /// A member of a structure.
+    Field(&'a str),
+    /// A value of a map.
+    Entry(&'a str),
+    /// An element of a list, from 0.
+    Element(usize),
+}
+
+impl Path<'_> {
+    const ROOT: Path<'static> = Path { parent: None, segment: Segment::Root, newer: false };
+
+    fn field<'a>(&'a self, name: &'a str, newer: bool) -> Path<'a> {
+        let newer = self.newer || newer;
+        Path { parent: Some(self), segment: Segment::Field(name), newer }
     }
 
-    fn field(&self, name: &str, newer: bool) -> Self {
-        let dot = if self.exact.is_empty() { "" } else { "." };
-        Path {
-            lower: format!("{}{dot}{}", self.lower, lower_first(name)),
-            exact: format!("{}{dot}{name}", self.exact),
-            newer: self.newer || newer,
-        }
-    }
-
-    fn member(&self, key: &str) -> Self {
-        Path {
-            lower: format!("{}.{key}.member", self.lower),
-            exact: format!("{}.{key}.member", self.exact),
-            newer: self.newer,
-        }
+    fn within<'a>(&'a self, segment: Segment<'a>) -> Path<'a> {
+        Path { parent: Some(self), segment, newer: self.newer }
     }
 
     fn older(&self) -> Self {
-        Path { newer: false, ..self.clone() }
+        Path { newer: false, ..*self }
+    }
+
+    /// Prints the path; the older wording begins names in lower case.
+    fn print(&self) -> String {
+        let mut out = self.parent.map_or_else(String::new, Path::print_as(self.newer));
+        if !out.is_empty() {
+            out.push('.');
+        }
+        match self.segment {
+            Segment::Root => {}
+            Segment::Field(name) if self.newer => out.push_str(name),
+            Segment::Field(name) => out.push_str(&lower_first(name)),
+            Segment::Entry(key) => out.push_str(&format!("{key}.member")),
+            Segment::Element(at) => out.push_str(&format!("{}.member", at + 1)),
+        }
+        out
+    }
+
+    /// The wording of the last segment holds for the whole path.
+    fn print_as(newer: bool) -> impl Fn(&Path<'_>) -> String {
+        move |path| Path { newer, ..*path }.print()
     }
 }
 
@@ -91,19 +127,19 @@ impl Failures {
         Err(ApiError::Validation(format!("{count} validation error{s} detected: {texts}")))
     }
 
-    fn add(&mut self, value: Option<&str>, path: &Path, constraint: &str) {
+    fn add(&mut self, value: Option<&str>, path: &Path<'_>, constraint: &str) {
         if self.texts.len() >= FAILURES_MAX {
             return;
         }
         let head = match (path.newer, value) {
-            (true, _) => format!("Value at '{}'", path.exact),
-            (false, Some(value)) => format!("Value '{value}' at '{}'", path.lower),
-            (false, None) => format!("Value null at '{}'", path.lower),
+            (true, _) => format!("Value at '{}'", path.print()),
+            (false, Some(value)) => format!("Value '{value}' at '{}'", path.print()),
+            (false, None) => format!("Value null at '{}'", path.print()),
         };
         self.texts.push(format!("{head} failed to satisfy constraint: {constraint}"));
     }
 
-    fn fields(&mut self, fields: &Fields, path: &Path) {
+    fn fields(&mut self, fields: &Fields, path: &Path<'_>) {
         for (member, value) in fields.pairs() {
             match value {
                 None if member.required => {
@@ -111,24 +147,14 @@ impl Failures {
                     self.add(None, &path.older(), "Member must not be null");
                 }
                 None => {}
-                Some(node) => self.node(node, member.shape, path, &member.name, member.newer),
+                Some(node) => {
+                    self.at(node, member.shape, &path.field(&member.name, member.newer));
+                }
             }
         }
     }
 
-    fn node(&mut self, node: &Node, shape: ShapeId, path: &Path, name: &str, newer: bool) {
-        // Most values have no constraint: only the paths that are needed are built.
-        let here = || path.field(name, newer);
-        match (Model::get().shape(shape), node) {
-            (Shape::Boolean | Shape::Double | Shape::Timestamp | Shape::Blob, _)
-            | (Shape::Value | Shape::Item, _) => {}
-            (Shape::String { bounds, pattern: None }, _) if *bounds == Bounds::default() => {}
-            (Shape::Structure(_), Node::Fields(fields)) => self.fields(fields, &here()),
-            (_, node) => self.at(node, shape, &here()),
-        }
-    }
-
-    fn at(&mut self, node: &Node, shape: ShapeId, path: &Path) {
+    fn at(&mut self, node: &Node, shape: ShapeId, path: &Path<'_>) {
         match (Model::get().shape(shape), node) {
             (Shape::String { bounds, pattern }, Node::Text(text)) => {
                 if pattern.as_deref().is_some_and(|p| !matches(p, text)) {
@@ -144,7 +170,7 @@ impl Failures {
             (Shape::List { element, bounds }, Node::List(nodes)) => {
                 self.length(nodes.len(), *bounds, || node.echo(), path);
                 for (at, node) in nodes.iter().enumerate() {
-                    self.at(node, *element, &path.member(&(at + 1).to_string()));
+                    self.at(node, *element, &path.within(Segment::Element(at)));
                 }
             }
             (Shape::Map { key, value, bounds }, Node::Map(entries)) => {
@@ -161,7 +187,7 @@ impl Failures {
         whole: &Node,
         entries: &[(String, Node)],
         (key, value): (ShapeId, ShapeId),
-        path: &Path,
+        path: &Path<'_>,
     ) {
         if matches!(Model::get().shape(key), Shape::Table)
             && entries.iter().any(|(name, _)| table_faults(name).next().is_some())
@@ -190,11 +216,11 @@ impl Failures {
                 self.add(Some(&whole.echo()), path, &text);
                 continue;
             }
-            self.at(node, value, &path.member(name));
+            self.at(node, value, &path.within(Segment::Entry(name)));
         }
     }
 
-    fn table(&mut self, text: &str, path: &Path) {
+    fn table(&mut self, text: &str, path: &Path<'_>) {
         let name = crate::table_name(text);
         for fault in table_faults(name) {
             match fault {
@@ -211,17 +237,17 @@ impl Failures {
         }
     }
 
-    fn shorter(&mut self, min: usize, text: &str, path: &Path) {
+    fn shorter(&mut self, min: usize, text: &str, path: &Path<'_>) {
         let constraint = format!("Member must have length greater than or equal to {min}");
         self.add(Some(text), path, &constraint);
     }
 
-    fn pattern(&mut self, text: &str, path: &Path, pattern: &str) {
+    fn pattern(&mut self, text: &str, path: &Path<'_>, pattern: &str) {
         let constraint = format!("Member must satisfy regular expression pattern: {pattern}");
         self.add(Some(text), path, &constraint);
     }
 
-    fn one_of(&mut self, text: &str, values: &[String], path: &Path) {
+    fn one_of(&mut self, text: &str, values: &[String], path: &Path<'_>) {
         if !values.iter().any(|value| value == text) {
             let values = values.join(", ");
             let constraint = format!("Member must satisfy enum value set: [{values}]");
@@ -229,7 +255,7 @@ impl Failures {
         }
     }
 
-    fn range(&mut self, number: i64, bounds: Bounds, path: &Path) {
+    fn range(&mut self, number: i64, bounds: Bounds, path: &Path<'_>) {
         let text = number.to_string();
         if let Some(min) = bounds.min.filter(|min| number < *min) {
             let constraint = format!("Member must have value greater than or equal to {min}");
@@ -241,7 +267,13 @@ impl Failures {
         }
     }
 
-    fn length(&mut self, length: usize, bounds: Bounds, echo: impl Fn() -> String, path: &Path) {
+    fn length(
+        &mut self,
+        length: usize,
+        bounds: Bounds,
+        echo: impl Fn() -> String,
+        path: &Path<'_>,
+    ) {
         let length = i64::try_from(length).unwrap_or(i64::MAX);
         if let Some(min) = bounds.min.filter(|min| length < *min) {
             let constraint = format!("Member must have length greater than or equal to {min}");
@@ -264,7 +296,9 @@ enum TableFault {
 fn table_faults(text: &str) -> impl Iterator<Item = TableFault> {
     let name = crate::table_name(text);
     let count = name.chars().count();
-    let pattern = (count > 0 && !matches(NAME_PATTERN, name)).then_some(TableFault::Pattern);
+    // NAME_PATTERN, written out: it is checked for every request.
+    let in_class = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    let pattern = (!name.bytes().all(in_class)).then_some(TableFault::Pattern);
     let length = match count {
         0 => Some(TableFault::Empty),
         1..NAME_CHARACTERS_MIN => Some(TableFault::Short),

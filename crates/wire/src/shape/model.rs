@@ -91,6 +91,8 @@ pub struct Member {
     pub stated: bool,
     /// Whether its constraints are told in the wording that the service took up in mid-2026.
     pub newer: bool,
+    /// Whether it is told alone, before all constraints, when it is empty and nothing is absent.
+    pub empty_first: bool,
 }
 
 /// All shapes.
@@ -162,6 +164,7 @@ fn member(words: &[&str], find: &impl Fn(&str) -> Option<ShapeId>) -> Option<Mem
         required: flags.contains(&"required"),
         stated: flags.contains(&"stated"),
         newer: flags.contains(&"newer"),
+        empty_first: flags.contains(&"empty-first"),
     })
 }
 

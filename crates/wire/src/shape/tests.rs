@@ -36,6 +36,12 @@ fn constraints() {
              constraint: Member must not be null",
         ),
         (
+            PutItem,
+            r#"{"TableName":"","Item":{},"ReturnValues":"X"}"#,
+            "1 validation error detected: Value at 'TableName' failed to satisfy constraint: \
+             Member must have length greater than or equal to 1",
+        ),
+        (
             Query,
             r#"{"TableName":"abc","Limit":0}"#,
             "1 validation error detected: Value at 'Limit' failed to satisfy constraint: Member \
