@@ -1,3 +1,59 @@
-//! The one program.
+//! The one program: a node, a playground of nodes, a router, and the tools around them.
+//!
+//! # Invariants
+//!
+//! - Logs go to stderr only. With `--output json` stdout holds exactly one line of JSON.
+//! - The exit status is 0 only if the thing asked for was done.
+//!
+//! Tested beside the code; the commands themselves by the integration tests.
 
-fn main() {}
+mod admin;
+mod cli;
+mod cluster_file;
+mod dev;
+mod launch;
+mod output;
+mod playground;
+mod router;
+mod run;
+mod serve;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    if let Err(error) = meridian_server::process::end_with_parent() {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
+    let cli = Cli::parse();
+    let output = cli.output;
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::failed(output, &error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let shell = cli::Shell { cluster: cli.cluster, output: cli.output };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Dev(args) => dev::run(&args).await,
+            Command::Serve(args) => serve::run(&args).await,
+            Command::Router(args) => router::run(&args).await,
+            Command::Playground(args) => playground::run(&args, &shell).await,
+            Command::Admin(args) => admin::run(&args, &shell).await,
+        }
+    });
+    // Blocking work that is left over (a disk that hangs) must not hold the process.
+    runtime.shutdown_background();
+    done
+}

@@ -93,6 +93,15 @@ pub(crate) async fn exchange(
     answer.await
 }
 
+/// Whether `path` of `address` answers with success within `time`.
+pub async fn is_up(address: &str, path: &str, time: Duration) -> bool {
+    let request = Request::get(path).header(header::HOST, address);
+    let Ok(request) = request.header(header::CONNECTION, "close").body(Full::default()) else {
+        return false;
+    };
+    send(address, request, time).await.is_ok_and(|(status, _)| status.is_success())
+}
+
 /// The `host:port` of a URL or of a bare address.
 pub fn address_of(url: &str) -> &str {
     let rest = url.strip_prefix("http://").unwrap_or(url);

@@ -20,6 +20,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use meridian_base::limits;
+use meridian_wire::{ApiError, Fault};
 use meters::Meters;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,7 +69,7 @@ pub struct DynamoEdge {
 
 static CRC32: HeaderName = HeaderName::from_static("x-amz-crc32");
 static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
-const JSON_1_0: &str = "application/x-amz-json-1.0";
+pub(crate) const JSON_1_0: &str = "application/x-amz-json-1.0";
 const JSON_PLAIN: &str = "application/json";
 
 impl DynamoEdge {
@@ -124,15 +125,27 @@ impl Answer for DynamoEdge {
     }
 
     fn panicked(&self) -> HttpResponse {
-        let mut response =
-            dynamo(StatusCode::INTERNAL_SERVER_ERROR, JSON_1_0, Bytes::from_static(INTERNAL));
+        let mut response = api_error(&ApiError::InternalServerError, JSON_1_0);
         response.headers_mut().insert(REQUEST_ID.clone(), self.ids.next());
         response
     }
 }
 
-/// DynamoDB's body for an error of its own (AWS: Programming.Errors, "InternalServerError").
-pub(crate) const INTERNAL: &[u8] = br#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"The request processing has failed because of an unknown error, exception or failure."}"#;
+/// The answer to an error of the API.
+pub(crate) fn api_error(error: &ApiError, kind: &'static str) -> HttpResponse {
+    let status = StatusCode::from_u16(status_of(error)).unwrap_or_default();
+    dynamo(status, kind, Bytes::from(error.body()))
+}
+
+/// The HTTP status of an error (AWS: Programming.Errors).
+pub(crate) fn status_of(error: &ApiError) -> u16 {
+    match error.row().fault {
+        Fault::Client => 400,
+        Fault::ClientTooLarge => 413,
+        Fault::Server => 500,
+        Fault::ServerUnavailable => 503,
+    }
+}
 
 /// The content type of the answer: that of the request where it is one of DynamoDB's.
 fn content_type(headers: &HeaderMap) -> &'static str {
@@ -149,25 +162,19 @@ pub(crate) fn dynamo(status: StatusCode, kind: &'static str, body: Bytes) -> Htt
 }
 
 pub(crate) fn refused(error: BodyError, kind: &'static str) -> HttpResponse {
-    let (status, body) = match error {
-        BodyError::TooLarge => (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            r#"{"__type":"com.amazon.coral.service#RequestEntityTooLargeException","message":"Request exceeds the largest size that is accepted"}"#,
-        ),
-        BodyError::Slow => (
-            StatusCode::REQUEST_TIMEOUT,
-            r#"{"__type":"com.amazon.coral.service#RequestTimeoutException","message":"The body of the request did not arrive in time"}"#,
-        ),
-        BodyError::Broken => (
-            StatusCode::BAD_REQUEST,
-            r#"{"__type":"com.amazon.coral.service#SerializationException","message":"The body of the request could not be read"}"#,
-        ),
+    let mut response = match error {
+        BodyError::TooLarge => api_error(&ApiError::RequestTooLarge, kind),
+        BodyError::Broken => api_error(&ApiError::Serialization(None), kind),
+        BodyError::Slow => {
+            dynamo(StatusCode::REQUEST_TIMEOUT, kind, Bytes::from_static(SLOW.as_bytes()))
+        }
     };
-    let mut response = dynamo(status, kind, Bytes::from_static(body.as_bytes()));
     // What is left of the body would be taken for the next request.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
+
+const SLOW: &str = r#"{"__type":"com.amazon.coral.service#RequestTimeoutException","message":"The body of the request did not arrive in time"}"#;
 
 /// DynamoDB's answer to what is no request of its API.
 fn unknown_operation() -> HttpResponse {

@@ -8,18 +8,16 @@
 //!
 //! Tested beside the code over real sockets on free ports.
 
-#[path = "../../api/src/admin.rs"]
-pub mod admin_seam;
-mod meridian_api {
-    pub use crate::admin_seam as admin;
-}
 pub mod admin;
 mod answers;
 pub mod client;
 pub mod config;
+mod dynamo;
 pub mod http;
 pub mod listener;
 pub mod logging;
 pub mod metering;
 pub mod process;
 pub mod router;
+
+pub use dynamo::ApiHandler;

@@ -1,7 +1,7 @@
 //! Which admin call a path and a body mean.
 
-use crate::meridian_api::admin::AdminCall;
 use http::{Method, Uri};
+use meridian_api::admin::AdminCall;
 use serde_json::Value;
 
 /// What a request wants done.
@@ -72,6 +72,7 @@ fn doing(path: &[&str], body: &Value) -> Result<AdminCall, Unroutable> {
             target: body.get("target").and_then(Value::as_str).map(str::to_owned),
             abort: body.get("abort").and_then(Value::as_bool).unwrap_or(false),
         },
+        ["admin", "node", "start"] => AdminCall::NodeStart { node: node(body)? },
         ["admin", "node", "add"] => AdminCall::NodeAdd { node: node(body)? },
         ["admin", "node", "drain"] => AdminCall::NodeDrain { node: node(body)? },
         ["admin", "node", "remove"] => AdminCall::NodeRemove { node: node(body)? },

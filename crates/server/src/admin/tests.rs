@@ -1,10 +1,10 @@
 use super::*;
 use crate::client::{AdminClient, CallError};
 use crate::listener::{HttpServer, ListenLimits};
-use crate::meridian_api::admin::AdminCall;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::Full;
+use meridian_api::admin::AdminCall;
 use tokio::net::TcpListener;
 
 /// Answers with the call as it understood it.

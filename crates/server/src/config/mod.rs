@@ -21,6 +21,9 @@ mod tests;
 use field::{Field, Reading};
 
 pub use field::{ConfigErrors, FieldDoc, Problem, markdown};
+pub use node::{
+    CLOCK_SKEW_MS_DEFAULT, DISK_FREE_BYTES_MIN_DEFAULT, PARTITIONS_DEFAULT, SILENCE_MS_DEFAULT,
+};
 pub use node::{EngineChoice, FailurePolicy, LogFormat, NODE_FIELDS, NodeConfig};
 pub use overrides::Overrides;
 pub use router::{ROUTER_FIELDS, RouterConfig, RouterRegion};

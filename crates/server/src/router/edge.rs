@@ -4,14 +4,14 @@ use super::Shared;
 use super::forward::{NoAnswer, forward, is_read};
 use super::node::NodeAnswer;
 use crate::answers::{BodyError, REQUEST_ID, RequestIds, read_body, text};
-use crate::http::{INTERNAL, dynamo, refused};
+use crate::http::{JSON_1_0, api_error, refused};
 use crate::listener::{Answer, HttpResponse};
-use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use meridian_base::limits;
+use meridian_wire::ApiError;
 use metrics::{Counter, Histogram, counter, histogram};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 /// Longest time for the body of a request.
 const BODY_TIME: Duration = Duration::from_secs(10);
-const JSON_1_0: &str = "application/x-amz-json-1.0";
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1) or are made anew.
 static OF_ONE_CONNECTION: [HeaderName; 6] = [
@@ -73,11 +72,12 @@ impl RouterEdge {
             }
             Err(NoAnswer::NotSent) => {
                 self.unsent.increment(1);
-                self.failed(StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(UNAVAILABLE))
+                let text = "The service is currently unavailable or busy.".to_owned();
+                self.failed(&ApiError::ServiceUnavailable(text))
             }
             Err(NoAnswer::Unknown) => {
                 self.unknown.increment(1);
-                self.failed(StatusCode::INTERNAL_SERVER_ERROR, Bytes::from_static(INTERNAL))
+                self.failed(&ApiError::InternalServerError)
             }
         }
     }
@@ -86,8 +86,8 @@ impl RouterEdge {
         self.with_id(refused(error, JSON_1_0))
     }
 
-    fn failed(&self, status: StatusCode, body: Bytes) -> HttpResponse {
-        self.with_id(dynamo(status, JSON_1_0, body))
+    fn failed(&self, error: &ApiError) -> HttpResponse {
+        self.with_id(api_error(error, JSON_1_0))
     }
 
     fn with_id(&self, mut response: HttpResponse) -> HttpResponse {
@@ -95,9 +95,6 @@ impl RouterEdge {
         response
     }
 }
-
-/// The request was not sent anywhere: it may be repeated (AWS: Programming.Errors, HTTP 503).
-const UNAVAILABLE: &[u8] = br#"{"__type":"com.amazonaws.dynamodb.v20120810#ServiceUnavailable","message":"The service is currently unavailable or busy."}"#;
 
 fn strip(headers: &mut HeaderMap) {
     let listed: Vec<HeaderName> = headers
@@ -138,8 +135,7 @@ impl Answer for RouterEdge {
     }
 
     fn panicked(&self) -> HttpResponse {
-        let mut response =
-            self.failed(StatusCode::INTERNAL_SERVER_ERROR, Bytes::from_static(INTERNAL));
+        let mut response = self.failed(&ApiError::InternalServerError);
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         response
     }

@@ -1,0 +1,84 @@
+//! A node in this process: its listeners, its start and its graceful stop.
+//!
+//! # Invariants
+//!
+//! - Every listener is bound before the data is touched, so that a port in use harms nothing.
+//! - Leaders hand over before the listeners close.
+
+use crate::launch::{self, Launched};
+use crate::output;
+use anyhow::Context;
+use meridian_server::admin::{AdminEdge, Guard};
+use meridian_server::config::NodeConfig;
+use meridian_server::http::{DynamoEdge, EdgeLimits};
+use meridian_server::listener::{HttpServer, ListenLimits};
+use meridian_server::metering::MetricsPage;
+use meridian_server::process;
+use meridian_transport::Switch;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest time that requests in flight are given when the node stops.
+const FINISH_TIME: Duration = Duration::from_secs(3);
+/// Longest time for leaders to hand over and data to be written when the node stops.
+const HAND_OVER_TIME: Duration = Duration::from_secs(5);
+
+/// Which kind of node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A cluster of its own, which it founds itself.
+    Dev,
+    /// A node of a cluster, founded by an operator.
+    Cluster,
+}
+
+/// Runs a node until it is asked to stop, or fails.
+pub async fn node(mut config: NodeConfig, kind: Kind) -> anyhow::Result<()> {
+    let metrics = MetricsPage::install();
+    let clients = process::bind(config.listen_client).await?;
+    let admin = process::bind(config.listen_admin).await?;
+    let peers = process::bind(config.listen_peer).await?;
+    if kind == Kind::Dev {
+        config.advertise_client = clients.local_addr()?.into();
+        config.advertise_admin = admin.local_addr()?.into();
+        config.advertise_peer = peers.local_addr()?.into();
+    }
+    let switch = Switch::new();
+    let launched = launch::start(&config, kind, peers, switch.clone()).await?;
+    let Launched { handler, backend, running } = launched;
+    let edge = DynamoEdge::new(&config.region, handler, EdgeLimits::default());
+    let limits = ListenLimits::default();
+    let clients = HttpServer::start(clients, switch.clone(), limits, Arc::new(edge))
+        .context("clients cannot be served")?;
+    let guard = Guard::new(config.cluster_secret.clone());
+    let edge = AdminEdge::new(backend, guard, metrics, switch.clone());
+    let admin = HttpServer::start(admin, Switch::new(), limits, Arc::new(edge))
+        .context("the admin listener cannot be served")?;
+    tracing::info!(
+        node = config.node_id,
+        region = config.region,
+        clients = %clients.local(),
+        admin = %admin.local(),
+        "node listens"
+    );
+    if kind == Kind::Dev {
+        output::line(&format!("ready http://{}", clients.local()));
+    }
+    let asked = tokio::select! {
+        signal = process::asked_to_stop() => Ok(signal?),
+        failure = running.failed() => Err(failure),
+    };
+    let signal = asked?;
+    tracing::info!(signal, "node stops");
+    // A black hole would hold every connection for ever.
+    switch.set(false);
+    if tokio::time::timeout(HAND_OVER_TIME, running.hand_over()).await.is_err() {
+        tracing::warn!("leaders were not handed over in time");
+    }
+    clients.stop(FINISH_TIME).await;
+    if tokio::time::timeout(HAND_OVER_TIME, running.stop()).await.is_err() {
+        tracing::warn!("the node did not come to rest in time");
+    }
+    admin.stop(Duration::ZERO).await;
+    Ok(())
+}
