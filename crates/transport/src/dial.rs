@@ -22,17 +22,16 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
-use tonic::Streaming;
 use tonic::codegen::{Service, http::Uri};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::config::{
     CONNECTION_WINDOW_BYTES, FRAME_BYTES_MAX, H2_FRAME_BYTES, STREAM_WINDOW_BYTES,
 };
+use crate::ear::{Ear, Heard, HeardIo};
 use crate::greeting::{self, GreetingError, Peer};
 use crate::outbound::{Body, Outbound};
 use crate::poison::lock;
-use crate::proto::Frame;
 use crate::proto::peer_client::PeerClient;
 use crate::{PeerAddress, PeerConfig, SwitchedIo};
 
@@ -50,7 +49,7 @@ pub(crate) struct Dialled {
     /// The delay to the peer's region.
     pub(crate) delay: Duration,
     /// What the peer sends.
-    pub(crate) inbound: Streaming<Frame>,
+    pub(crate) ear: Ear,
     /// Takes what this side sends.
     pub(crate) body: oneshot::Sender<Body>,
     /// Keeps the connection.
@@ -80,12 +79,14 @@ pub(crate) enum DialError {
     Refused { address: String, reason: String },
 }
 
-/// Dials an address. `to` is 0 when it is not known who answers there.
+/// Dials an address. `to` is 0 when it is not known who answers there; what comes in is noted in
+/// `heard`.
 pub(crate) async fn dial(
     config: &PeerConfig,
     address: &PeerAddress,
     to: NodeId,
     purpose: Purpose,
+    heard: Arc<Heard>,
 ) -> Result<Dialled, DialError> {
     let unreachable =
         |reason: String| DialError::Unreachable { address: address.addr.clone(), reason };
@@ -100,7 +101,7 @@ pub(crate) async fn dial(
     sleep(delay * 2).await;
     // The greeting is two round trips, and the delay may be known to the peer only.
     let greeting_max = config.timing.greeting_max + longest_delay(config) * 4;
-    match timeout(greeting_max, greet(config, socket, to, purpose)).await {
+    match timeout(greeting_max, greet(config, socket, to, purpose, heard)).await {
         Ok(Ok(dialled)) => Ok(dialled),
         Ok(Err(GreetingError::Refused(reason))) => {
             Err(DialError::Refused { address: address.addr.clone(), reason })
@@ -145,10 +146,12 @@ async fn greet(
     socket: TcpStream,
     to: NodeId,
     purpose: Purpose,
+    heard: Arc<Heard>,
 ) -> Result<Dialled, GreetingError> {
     let broken = |error: &dyn std::error::Error| GreetingError::Broken(error.to_string());
     let tasks = Tasks::default();
-    let connector = Once(Some(SwitchedIo::new(socket, config.switch.clone())));
+    let socket = SwitchedIo::new(socket, config.switch.clone());
+    let connector = Once(Some(HeardIo::new(socket, heard.clone())));
     let channel = Endpoint::from_static("http://meridian.peer")
         .executor(tasks.clone())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -169,7 +172,8 @@ async fn greet(
     let mut inbound = opened.map_err(|status| broken(&status))?.into_inner();
     let peer = greeting::introduce(config, to, &say.greeting, &mut inbound).await?;
     let delay = config.delay_to(&peer.region);
-    Ok(Dialled { peer, delay, inbound, body: say.body, line })
+    let ear = Ear::new(inbound, heard, config.timing.silence_max + delay * 2);
+    Ok(Dialled { peer, delay, ear, body: say.body, line })
 }
 
 /// Spawns a connection's tasks and can end them.
@@ -183,10 +187,10 @@ impl hyper::rt::Executor<Pin<Box<dyn Future<Output = ()> + Send>>> for Tasks {
 }
 
 /// Hands over a socket that is connected already, once.
-struct Once(Option<SwitchedIo<TcpStream>>);
+struct Once(Option<HeardIo<SwitchedIo<TcpStream>>>);
 
 impl Service<Uri> for Once {
-    type Response = TokioIo<SwitchedIo<TcpStream>>;
+    type Response = TokioIo<HeardIo<SwitchedIo<TcpStream>>>;
     type Error = std::io::Error;
     type Future = std::future::Ready<Result<Self::Response, std::io::Error>>;
 

@@ -1,7 +1,7 @@
 //! Accepted connections as tonic takes them.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::transport::server::Connected;
 
+use crate::ear::{Heard, HeardIo};
 use crate::{Acceptor, SwitchedIo};
 
 /// Connections that are open at the same time: two for each of 500 peers.
@@ -24,26 +25,32 @@ pub(crate) fn incoming(acceptor: Acceptor) -> impl Stream<Item = io::Result<Peer
         // The semaphore is never closed; if it were, nothing would be accepted.
         let permit = room.clone().acquire_owned().await.ok()?;
         let (io, remote) = acceptor.accept().await;
+        let heard = Heard::new();
+        let remote = Remote { address: remote.ip(), heard: heard.clone() };
+        let io = HeardIo::new(io, heard);
         Some((Ok(PeerSocket { io, remote, _permit: permit }), (acceptor, room)))
     })
 }
 
 /// An accepted connection.
 pub(crate) struct PeerSocket {
-    io: SwitchedIo<TcpStream>,
-    remote: SocketAddr,
+    io: HeardIo<SwitchedIo<TcpStream>>,
+    remote: Remote,
     _permit: OwnedSemaphorePermit,
 }
 
-/// Where a connection comes from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Remote(pub(crate) IpAddr);
+/// Where a connection comes from, and when its bytes came.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    pub(crate) address: IpAddr,
+    pub(crate) heard: Arc<Heard>,
+}
 
 impl Connected for PeerSocket {
     type ConnectInfo = Remote;
 
     fn connect_info(&self) -> Remote {
-        Remote(self.remote.ip())
+        self.remote.clone()
     }
 }
 

@@ -20,6 +20,7 @@ mod config;
 mod delay;
 mod delayed_io;
 mod dial;
+mod ear;
 mod greeting;
 mod incoming;
 mod kind;

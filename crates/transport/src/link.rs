@@ -19,9 +19,10 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::dial::{DialError, Purpose, dial};
+use crate::ear::Heard;
 use crate::meter::{Meter, PeerMeter};
 use crate::poison::lock;
-use crate::session::{self, End, Heard, Reader, Session};
+use crate::session::{self, End, Reader, Session};
 use crate::{CallError, Kind, PeerConfig};
 
 /// Where a peer is.
@@ -80,7 +81,7 @@ impl Link {
             peer_meter: PeerMeter::new(to),
             address: watch::Sender::new(address),
             session: watch::Sender::new(None),
-            heard: Arc::new(Heard::new()),
+            heard: Heard::new(),
             problem: Mutex::new(None),
             changes,
         });
@@ -153,8 +154,10 @@ impl Shared {
         loop {
             let address = self.address.borrow().clone();
             let node = self.config.identity.node();
+            let heard = self.heard.clone();
+            let dialling = dial(&self.config, &address, self.to, Purpose::Session, heard);
             let dialled = tokio::select! {
-                dialled = dial(&self.config, &address, self.to, Purpose::Session) => dialled,
+                dialled = dialling => dialled,
                 () = self.moved(&address, node) => continue,
             };
             match dialled {
@@ -165,8 +168,7 @@ impl Shared {
                         region = dialled.peer.region,
                         "connected to a peer"
                     );
-                    let (session, reader) =
-                        session::start(dialled, &timing, &self.meter, self.heard.clone());
+                    let (session, reader) = session::start(dialled, &timing, &self.meter);
                     if !std::mem::take(&mut first) {
                         self.peer_meter.reconnected();
                     }

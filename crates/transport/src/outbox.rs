@@ -205,3 +205,87 @@ impl Stream for Packer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{FutureExt, StreamExt};
+
+    fn message(id: u64, bytes: usize) -> Outgoing {
+        let payload = Bytes::from(vec![0; bytes]);
+        Outgoing::Message { id, kind: Some(Kind::Item), role: Role::Request, payload }
+    }
+
+    /// What the packer has ready, as ids by frame.
+    fn ready(packer: &mut Packer) -> Vec<Vec<u64>> {
+        let mut frames = Vec::new();
+        while let Some(Some(frame)) = packer.next().now_or_never() {
+            frames.push(frame.messages.into_iter().map(|message| message.id).collect());
+        }
+        frames
+    }
+
+    const WAIT: Duration = Duration::from_millis(100);
+    /// Three of these fit into the queue.
+    const THIRD: usize = 40 * 1024 * 1024;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_goes_into_few_frames() {
+        let (outbox, mut packer) = Outbox::new(None, Meter::new());
+        for id in 0..1000 {
+            outbox.push(message(id, 10), WAIT).await.unwrap();
+        }
+        let frames = ready(&mut packer);
+        assert_eq!(frames.iter().map(Vec::len).collect::<Vec<_>>(), [512, 488]);
+        assert_eq!(frames.concat(), (0..1000).collect::<Vec<_>>());
+        for id in 0..3 {
+            outbox.push(message(id, BATCH_BYTES_MAX), WAIT).await.unwrap();
+        }
+        assert_eq!(ready(&mut packer), [[0], [1], [2]], "large ones go alone");
+        outbox.push(Outgoing::Closing, WAIT).await.unwrap();
+        drop(outbox);
+        assert!(packer.next().await.unwrap().closing);
+        assert!(packer.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_full_of_bytes_waits_for_room_and_then_refuses() {
+        let (outbox, mut packer) = Outbox::new(None, Meter::new());
+        for id in 0..3 {
+            outbox.push(message(id, THIRD), WAIT).await.unwrap();
+        }
+        assert!(outbox.push(message(3, THIRD), WAIT).await.is_err());
+        assert!(outbox.push(message(4, THIRD), WAIT).now_or_never().is_none(), "it waits");
+        assert_eq!(ready(&mut packer), [[0], [1], [2]]);
+        for id in 5..8 {
+            outbox.push(message(id, THIRD), WAIT).await.unwrap();
+        }
+        assert_eq!(ready(&mut packer).concat(), [5, 6, 7]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_full_of_messages_refuses_and_keeps_no_room_for_them() {
+        let (outbox, mut packer) = Outbox::new(None, Meter::new());
+        let all = outbox.room.available_permits();
+        for id in 0..QUEUE_MESSAGES_MAX as u64 {
+            outbox.push(message(id, 0), WAIT).await.unwrap();
+        }
+        assert!(outbox.push(message(0, 1000), WAIT).await.is_err());
+        assert!(outbox.push(message(0, 1000), WAIT).now_or_never().is_none(), "it waits");
+        assert_eq!(ready(&mut packer).concat().len(), QUEUE_MESSAGES_MAX);
+        assert_eq!(outbox.room.available_permits(), all);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_were_given_up_are_left_out_and_the_others_marked() {
+        let pending = Arc::new(Pending::default());
+        let (outbox, mut packer) = Outbox::new(Some(pending.clone()), Meter::new());
+        let (gone, _a) = pending.open().unwrap();
+        let (kept, _b) = pending.open().unwrap();
+        outbox.push(message(gone, 1), WAIT).await.unwrap();
+        outbox.push(message(kept, 1), WAIT).await.unwrap();
+        assert_eq!(pending.give_up(gone), Some(crate::CallError::NotSent));
+        assert_eq!(ready(&mut packer), [[kept]]);
+        assert_eq!(pending.give_up(kept), Some(crate::CallError::Unknown));
+    }
+}

@@ -19,9 +19,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dial::{DialError, Purpose, dial};
+use crate::ear::Heard;
 use crate::link::Link;
 use crate::meter::Meter;
-use crate::session::{self, Heard, Reader};
+use crate::session::{self, Reader};
 use crate::{CallError, Kind, LinkState, PeerAddress, PeerConfig, transfer};
 
 /// The peers of a node. Clones are the same; the last one to go closes every connection.
@@ -103,7 +104,7 @@ impl Peers {
         let config = &self.0.config;
         let deadline = Instant::now() + timeout;
         let address = PeerAddress { addr: addr.to_owned(), region: config.identity.region() };
-        let dialling = dial(config, &address, NodeId(0), Purpose::Session);
+        let dialling = dial(config, &address, NodeId(0), Purpose::Session, Heard::new());
         let dialled = match timeout_at(deadline, dialling).await {
             Ok(Ok(dialled)) => dialled,
             Ok(Err(refused @ DialError::Refused { .. })) => {
@@ -111,8 +112,7 @@ impl Peers {
             }
             Ok(Err(DialError::Unreachable { .. })) | Err(_) => return Err(CallError::NotSent),
         };
-        let heard = Arc::new(Heard::new());
-        let (session, reader) = session::start(dialled, &config.timing, &self.0.meter, heard);
+        let (session, reader) = session::start(dialled, &config.timing, &self.0.meter);
         tokio::select! {
             result = session.call(kind, payload, deadline) => result,
             never = listen(reader) => match never {},
@@ -134,10 +134,11 @@ impl Peers {
     {
         session::check_size(&header)?;
         let address = self.address(to).ok_or(CallError::NotSent)?;
-        let dialled = match dial(&self.0.config, &address, to, Purpose::Transfer).await {
-            Ok(dialled) => dialled,
-            Err(_) => return Err(CallError::NotSent),
-        };
+        let dialled =
+            match dial(&self.0.config, &address, to, Purpose::Transfer, Heard::new()).await {
+                Ok(dialled) => dialled,
+                Err(_) => return Err(CallError::NotSent),
+            };
         let timing = &self.0.config.timing;
         transfer::send(dialled, kind, header, chunks, timing, self.0.meter.clone()).await
     }

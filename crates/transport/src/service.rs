@@ -17,10 +17,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::config::{IN_FLIGHT_MAX, PAYLOAD_BYTES_MAX};
+use crate::ear::Ear;
 use crate::greeting::{self, GreetingError, Peer};
 use crate::incoming::Remote;
 use crate::meter::Meter;
@@ -106,9 +107,9 @@ impl peer_server::Peer for Service {
     }
 }
 
-fn remote(request: &Request<Streaming<Frame>>) -> Result<IpAddr, Status> {
+fn remote(request: &Request<Streaming<Frame>>) -> Result<Remote, Status> {
     let remote = request.extensions().get::<Remote>();
-    remote.map(|remote| remote.0).ok_or_else(|| Status::internal("no remote address"))
+    remote.cloned().ok_or_else(|| Status::internal("no remote address"))
 }
 
 /// What a session met next.
@@ -159,8 +160,8 @@ impl Shared {
         }
     }
 
-    async fn session(&self, remote: IpAddr, say: Say, mut inbound: Streaming<Frame>) {
-        let Some(peer) = self.greet(remote, &say, &mut inbound).await else { return };
+    async fn session(&self, remote: Remote, say: Say, mut inbound: Streaming<Frame>) {
+        let Some(peer) = self.greet(remote.address, &say, &mut inbound).await else { return };
         let delay = self.config.delay_to(&peer.region);
         let timing = &self.config.timing;
         let (outbox, packer) = Outbox::new(None, self.meter.clone());
@@ -168,12 +169,12 @@ impl Shared {
             return;
         }
         drop(say.greeting);
-        let silence_max = timing.silence_max + delay * 2;
+        let mut ear = Ear::new(inbound, remote.heard, timing.silence_max + delay * 2);
         let busy = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
         let mut stage = self.stage.clone();
         let mut draining = false;
         loop {
-            match next_event(&mut inbound, silence_max, &mut stage, draining).await {
+            match next_event(&mut ear, &mut stage, draining).await {
                 Event::Frame(frame) => {
                     self.meter.received(&frame.messages);
                     for message in frame.messages {
@@ -186,7 +187,7 @@ impl Shared {
                     let _ = outbox.push(Outgoing::Closing, timing.connect_grace).await;
                 }
                 Event::Gone(reason) => {
-                    tracing::debug!(peer = %peer.node, %remote, reason, "a session ended");
+                    tracing::debug!(peer = %peer.node, remote = %remote.address, reason, "a session ended");
                     break;
                 }
             }
@@ -219,8 +220,8 @@ impl Shared {
         });
     }
 
-    async fn transfer(&self, remote: IpAddr, say: Say, mut inbound: Streaming<Frame>) {
-        let Some(peer) = self.greet(remote, &say, &mut inbound).await else { return };
+    async fn transfer(&self, remote: Remote, say: Say, mut inbound: Streaming<Frame>) {
+        let Some(peer) = self.greet(remote.address, &say, &mut inbound).await else { return };
         let delay = self.config.delay_to(&peer.region);
         let timing = &self.config.timing;
         let (answer, answered) = oneshot::channel();
@@ -229,8 +230,8 @@ impl Shared {
             return;
         }
         drop(say.greeting);
-        let silence_max = timing.silence_max + delay * 2;
-        let result = match Chunks::start(inbound, silence_max, self.meter.clone()).await {
+        let ear = Ear::new(inbound, remote.heard, timing.silence_max + delay * 2);
+        let result = match Chunks::start(ear, self.meter.clone()).await {
             Ok((header, chunks)) => {
                 self.handler.receive(peer.node, chunks.kind(), header, chunks).await
             }
@@ -246,24 +247,12 @@ impl Shared {
 }
 
 /// Waits for the next frame, the end of the session, or the order to drain.
-async fn next_event(
-    inbound: &mut Streaming<Frame>,
-    silence_max: Duration,
-    stage: &mut watch::Receiver<Stage>,
-    draining: bool,
-) -> Event {
-    let silent_at = Instant::now() + silence_max;
+async fn next_event(ear: &mut Ear, stage: &mut watch::Receiver<Stage>, draining: bool) -> Event {
     tokio::select! {
-        // The order to drain must not wait for a pause; a process that stood still reads what
-        // came meanwhile before it calls it silence.
+        // The order to drain must not wait for a pause.
         biased;
         _ = stage.wait_for(|stage| *stage != Stage::Serving), if !draining => Event::Drain,
-        frame = inbound.message() => match frame {
-            Ok(Some(frame)) => Event::Frame(frame),
-            Ok(None) => Event::Gone("the peer closed it".to_owned()),
-            Err(status) => Event::Gone(status.message().to_owned()),
-        },
-        () = sleep_until(silent_at) => Event::Gone(format!("nothing heard for {silence_max:?}")),
+        next = ear.next() => next.map_or_else(Event::Gone, Event::Frame),
     }
 }
 

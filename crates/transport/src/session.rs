@@ -8,50 +8,23 @@
 //! Tested by `tests/calls.rs` and `tests/links.rs`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use tonic::Streaming;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::PAYLOAD_BYTES_MAX;
 use crate::dial::{Dialled, Line};
+use crate::ear::Ear;
 use crate::meter::Meter;
 use crate::outbound;
 use crate::outbox::{Outbox, Outgoing};
 use crate::pending::Pending;
-use crate::proto::{Frame, Message, Role};
+use crate::proto::{Message, Role};
 use crate::{CallError, Kind, Timing};
 
 /// How long a session that takes no new calls may wait for its last answers.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
-
-/// When a peer was last heard.
-pub(crate) struct Heard {
-    base: Instant,
-    /// Milliseconds since `base`, plus one; 0 is never.
-    at: AtomicU64,
-}
-
-impl Heard {
-    /// Nothing was heard yet.
-    pub(crate) fn new() -> Heard {
-        Heard { base: Instant::now(), at: AtomicU64::new(0) }
-    }
-
-    /// Something was heard now.
-    pub(crate) fn note(&self) {
-        let since = self.base.elapsed().as_millis();
-        self.at.store(u64::try_from(since).unwrap_or(u64::MAX - 1) + 1, Ordering::Relaxed);
-    }
-
-    /// How long ago something was heard; `None` if never.
-    pub(crate) fn ago(&self) -> Option<Duration> {
-        let at = self.at.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.base.elapsed().saturating_sub(Duration::from_millis(at)))
-    }
-}
 
 /// The calling side of a session.
 pub(crate) struct Session {
@@ -63,11 +36,9 @@ pub(crate) struct Session {
 
 /// The listening side of a session.
 pub(crate) struct Reader {
-    inbound: Streaming<Frame>,
+    ear: Ear,
     pending: Arc<Pending>,
     meter: Meter,
-    heard: Arc<Heard>,
-    silence_max: Duration,
     _line: Line,
 }
 
@@ -81,27 +52,14 @@ pub(crate) enum End {
 }
 
 /// Starts a session on a connection.
-pub(crate) fn start(
-    dialled: Dialled,
-    timing: &Timing,
-    meter: &Meter,
-    heard: Arc<Heard>,
-) -> (Session, Reader) {
+pub(crate) fn start(dialled: Dialled, timing: &Timing, meter: &Meter) -> (Session, Reader) {
     let pending = Arc::new(Pending::default());
     let (outbox, packer) = Outbox::new(Some(pending.clone()), meter.clone());
     // If nobody takes it the connection is broken, which the reader finds out.
     let _ = dialled.body.send(outbound::body(packer, timing.keepalive, dialled.delay));
-    heard.note();
     let grace = timing.connect_grace;
     let session = Session { pending: pending.clone(), outbox, meter: meter.clone(), grace };
-    let reader = Reader {
-        inbound: dialled.inbound,
-        pending,
-        meter: meter.clone(),
-        heard,
-        silence_max: timing.silence_max + dialled.delay * 2,
-        _line: dialled.line,
-    };
+    let reader = Reader { ear: dialled.ear, pending, meter: meter.clone(), _line: dialled.line };
     (session, reader)
 }
 
@@ -164,25 +122,14 @@ impl Reader {
     /// Reads answers until the session ends. May be dropped and called again.
     pub(crate) async fn run(&mut self) -> End {
         loop {
-            let silent_at = Instant::now() + self.silence_max;
-            let frame = tokio::select! {
-                // A process that stood still reads what came meanwhile before it calls it silence.
-                biased;
-                frame = self.inbound.message() => frame,
-                () = sleep_until(silent_at) => {
-                    return End::Lost(format!("nothing heard for {:?}", self.silence_max));
-                }
-            };
-            match frame {
-                Ok(Some(frame)) => {
-                    self.heard.note();
+            match self.ear.next().await {
+                Ok(frame) => {
                     self.deliver(frame.messages);
                     if frame.closing {
                         return End::Closing;
                     }
                 }
-                Ok(None) => return End::Lost("the peer closed it".to_owned()),
-                Err(status) => return End::Lost(status.message().to_owned()),
+                Err(reason) => return End::Lost(reason),
             }
         }
     }

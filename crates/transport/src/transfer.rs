@@ -9,16 +9,14 @@
 //! Tested by `tests/transfers.rs`.
 
 use std::pin::Pin;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use thiserror::Error;
-use tokio::time::timeout;
-use tonic::Streaming;
 
 use crate::config::PAYLOAD_BYTES_MAX;
 use crate::dial::Dialled;
+use crate::ear::Ear;
 use crate::meter::{Direction, Meter};
 use crate::outbound;
 use crate::proto::{Frame, Part, PartStep};
@@ -53,20 +51,19 @@ pub(crate) async fn send<S>(
 where
     S: Stream<Item = Result<Bytes, String>> + Send + 'static,
 {
-    let silence_max = timing.silence_max + dialled.delay * 2;
     let frames = frames(kind, header, chunks, meter);
     // If nobody takes it the connection is broken, which reading finds out.
     let _ = dialled.body.send(outbound::body(frames, timing.keepalive, dialled.delay));
-    let mut inbound = dialled.inbound;
+    let mut ear = dialled.ear;
     let _line = dialled.line;
     loop {
-        match timeout(silence_max, inbound.message()).await {
-            Ok(Ok(Some(frame))) => {
+        match ear.next().await {
+            Ok(frame) => {
                 if let Some(result) = frame.part.and_then(outcome) {
                     return result;
                 }
             }
-            Ok(Ok(None)) | Ok(Err(_)) | Err(_) => return Err(CallError::Unknown),
+            Err(_) => return Err(CallError::Unknown),
         }
     }
 }
@@ -127,24 +124,22 @@ where
 /// The chunks of a transfer as its receiver reads them. Reading slowly slows the sender down.
 pub struct Chunks {
     /// `None` once the end or an error was seen.
-    inbound: Option<Streaming<Frame>>,
+    ear: Option<Ear>,
     kind: Kind,
-    silence_max: Duration,
     meter: Meter,
 }
 
 impl Chunks {
     /// Reads the start of a transfer: its kind, its header and what follows.
     pub(crate) async fn start(
-        mut inbound: Streaming<Frame>,
-        silence_max: Duration,
+        mut ear: Ear,
         meter: Meter,
     ) -> Result<(Bytes, Chunks), TransferError> {
-        let part = next_part(&mut inbound, silence_max).await?;
+        let part = next_part(&mut ear).await?;
         let kind = Kind::from_wire(part.kind);
         match (part.step(), kind) {
             (PartStep::Start, Some(kind)) => {
-                Ok((part.payload, Chunks { inbound: Some(inbound), kind, silence_max, meter }))
+                Ok((part.payload, Chunks { ear: Some(ear), kind, meter }))
             }
             (PartStep::Start, None) => {
                 Err(TransferError::Broken(format!("kind {} is not known", part.kind)))
@@ -160,8 +155,8 @@ impl Chunks {
 
     /// The next chunk; `None` after the last one, if all of them came.
     pub async fn next(&mut self) -> Option<Result<Bytes, TransferError>> {
-        let inbound = self.inbound.as_mut()?;
-        let next = match next_part(inbound, self.silence_max).await {
+        let ear = self.ear.as_mut()?;
+        let next = match next_part(ear).await {
             Ok(part) => match part.step() {
                 PartStep::Chunk => {
                     self.meter.chunk(self.kind, Direction::Received, part.payload.len());
@@ -180,7 +175,7 @@ impl Chunks {
             },
             Err(error) => Some(Err(error)),
         };
-        self.inbound = None;
+        self.ear = None;
         next
     }
 
@@ -191,22 +186,12 @@ impl Chunks {
 }
 
 /// The next frame with a part; signs of life are passed over.
-async fn next_part(
-    inbound: &mut Streaming<Frame>,
-    silence_max: Duration,
-) -> Result<Part, TransferError> {
+async fn next_part(ear: &mut Ear) -> Result<Part, TransferError> {
     loop {
-        match timeout(silence_max, inbound.message()).await {
-            Ok(Ok(Some(frame))) => {
-                if let Some(part) = frame.part {
-                    return Ok(part);
-                }
-            }
-            Ok(Ok(None)) => return Err(TransferError::Broken("it ended early".to_owned())),
-            Ok(Err(status)) => return Err(TransferError::Broken(status.message().to_owned())),
-            Err(_) => {
-                return Err(TransferError::Broken(format!("nothing heard for {silence_max:?}")));
-            }
+        match ear.next().await {
+            Ok(Frame { part: Some(part), .. }) => return Ok(part),
+            Ok(_) => {}
+            Err(reason) => return Err(TransferError::Broken(reason)),
         }
     }
 }

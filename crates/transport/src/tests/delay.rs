@@ -82,11 +82,14 @@ async fn bytes_are_delayed_each_way_and_all_arrive_before_the_end() {
         tokio::io::copy(&mut read, &mut write).await.unwrap();
         write.shutdown().await.unwrap();
     });
-    let mut byte = [0];
-    let begin = Instant::now();
-    near.write_all(b"x").await.unwrap();
-    near.read_exact(&mut byte).await.unwrap();
-    is_about(begin.elapsed(), ONE_WAY * 2);
+    let mut best = PATIENCE;
+    for _ in 0..5 {
+        let begin = Instant::now();
+        near.write_all(b"x").await.unwrap();
+        near.read_exact(&mut [0]).await.unwrap();
+        best = best.min(begin.elapsed());
+    }
+    is_about(best, ONE_WAY * 2);
 
     let sent: Vec<u8> = (0..4_000_000u32).map(|n| n.to_le_bytes()[0]).collect();
     let begin = Instant::now();

@@ -40,17 +40,15 @@ async fn a_peer_that_moves_is_followed_and_its_calls_are_answered() {
         );
     began(&pair.echo, 1).await;
     let (moved, echo) = server(&config(2, "a")).await;
+    let seen = *pair.peers.changes().borrow();
     pair.peers.set_address(TWO, address_of(&moved, "a"));
+    until("left and came back", || *pair.peers.changes().borrow() == seen + 2).await;
     let peers = pair.peers.clone();
-    let after = tokio::spawn(async move {
-        // The link is between two addresses for a moment.
-        loop {
-            match peers.call(TWO, Kind::Raft, Bytes::from("new"), PATIENCE).await {
-                Err(CallError::NotSent) => {}
-                other => return other,
-            }
-        }
-    });
+    let after =
+        tokio::spawn(
+            async move { peers.call(TWO, Kind::Raft, Bytes::from("new"), PATIENCE).await },
+        );
+    began(&echo, 1).await;
     echo.leave.add_permits(1);
     pair.echo.leave.add_permits(1);
     assert_eq!(before.await.unwrap().unwrap(), "old");

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 use crate::{Chunks, Handler, Identity, Kind, PeerAddress, PeerConfig, PeerServer, Peers, serve};
 
 /// Long enough for a busy machine; a test that waits so long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Answers by kind: `Item` echoes, `Admin` refuses, `Control` says who called, `Raft` waits for
 /// leave, `Replicate` answers with as many bytes as the payload says.
