@@ -56,7 +56,7 @@ impl Cluster {
     }
 }
 
-fn upsert(node: NodeId, region: &str) -> Command {
+pub(crate) fn upsert(node: NodeId, region: &str) -> Command {
     let zone = ["c", "a", "b"][usize::try_from(node.0 % 3).unwrap()].to_owned();
     Command::UpsertNode { node, region: region.to_owned(), zone, addresses: addresses(node.0) }
 }

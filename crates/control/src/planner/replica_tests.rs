@@ -89,6 +89,9 @@ fn a_replica_is_made_filled_followed_and_removed() {
     pair.add();
     assert_eq!(pair.run(), 1);
     assert_eq!(pair.region.state.tables()["orders"].id, ORDERS);
+    pair.filled.insert(ORDERS);
+    assert_eq!((pair.run(), pair.status()), (0, Some(ReplicaStatus::Creating)), "not active");
+    pair.filled.clear();
     pair.activate();
     assert_eq!((pair.run(), pair.status()), (0, Some(ReplicaStatus::Creating)), "not filled");
     pair.filled.insert(ORDERS);

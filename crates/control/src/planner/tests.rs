@@ -2,7 +2,7 @@
 
 use super::model::{DEAD, Group, LIVE, Luck, Model, SILENT};
 use super::*;
-use crate::global::tests::{Cluster, REGIONS};
+use crate::global::tests::{Cluster, REGIONS, upsert};
 use crate::node::NodeState;
 use crate::region::tests::{Region, addresses};
 use meridian_model::KeyRange;
@@ -287,6 +287,26 @@ fn global_voters_by_regions() {
 }
 
 #[test]
+fn no_large_region_gets_a_majority_of_the_global_voters() {
+    let mut cluster = Cluster::of(&REGIONS, 1);
+    for node in 4..=6 {
+        cluster.done(upsert(NodeId(node), REGIONS[0]));
+    }
+    let none = BTreeMap::new();
+    let members = global_members(&cluster.state, &ids([]), &none, &Limits::default());
+    assert_eq!(members.voters, ids([1, 2, 3]), "3 + 1 + 1 would not survive the first region");
+}
+
+#[test]
+fn half_of_the_voters_is_no_quorum() {
+    let is_live = |node: NodeId| node.0 < 3;
+    assert!(has_quorum(&ids([1, 2, 3]), is_live));
+    assert!(!has_quorum(&ids([1, 2, 3, 4]), is_live));
+    assert!(!has_quorum(&ids([1, 3]), is_live));
+    assert!(!has_quorum(&ids([]), is_live));
+}
+
+#[test]
 fn a_lost_region_keeps_its_global_voters() {
     let cluster = Cluster::of(&REGIONS, 3);
     let limits = Limits::default();
@@ -402,6 +422,8 @@ fn check_end(model: &Model) {
         let voters = observed.voters();
         let recorded: BTreeSet<NodeId> = record.replicas.voters.iter().copied().collect();
         assert_eq!(voters, recorded);
+        let strays = observed.learners.iter().filter(|node| !record.replicas.holds(**node));
+        assert_eq!(strays.count(), 0, "{observed:?}");
         if fit.len() >= 3 && all_live {
             assert_eq!(voters.len(), 3, "{record:?}");
             assert!(voters.is_subset(&fit), "{voters:?} of {fit:?}");
