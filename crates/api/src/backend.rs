@@ -90,14 +90,14 @@ pub trait Backend: Send + Sync {
     /// Returns how much a table holds, about; DynamoDB refreshes it every six hours.
     async fn table_size(&self, table: &TableRecord) -> TableSize;
 
-    /// Makes a table; returns it CREATING (or ACTIVE already).
+    /// Makes a table; returns it as it was when the change was applied: CREATING.
     async fn create_table(
         &self,
         name: &str,
         definition: TableDefinition,
     ) -> Result<Arc<TableRecord>, ChangeError>;
 
-    /// Changes settings; returns the table UPDATING (or ACTIVE already).
+    /// Changes settings; returns the table as it was when the change was applied: UPDATING.
     async fn update_table(
         &self,
         name: &str,
@@ -130,7 +130,7 @@ pub trait Backend: Send + Sync {
     ) -> Result<GetOutcome, BackendError>;
 
     /// Reads items of a key range, over as many partitions as the limits of the request allow.
-    /// `resume` is set exactly when a limit ended the page.
+    /// `resume` is set exactly when a limit ended the page, also at the end of the range.
     async fn page(
         &self,
         table: &Arc<TableRecord>,

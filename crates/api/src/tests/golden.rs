@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
+use meridian_wire::Fault;
+
 use super::context;
 use super::memory::Memory;
 use crate::golden::{Answering, Part, differences, parse, render, run, status_of};
@@ -59,4 +61,47 @@ async fn transcripts() {
     }
     assert!(wrong.is_empty(), "{wrong}");
     assert!(exchanges >= 150, "only {exchanges} exchanges were found");
+}
+
+/// Damages a text at a few places: removes, repeats, or replaces a character by one that JSON or
+/// an expression gives a meaning.
+fn damaged(text: &str, seed: &mut u64) -> String {
+    let mut chars: Vec<char> = text.chars().collect();
+    let mut random = |below: usize| {
+        *seed =
+            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(*seed >> 33).unwrap_or_default() % below.max(1)
+    };
+    for _ in 0..=random(3) {
+        let at = random(chars.len());
+        match random(3) {
+            _ if chars.is_empty() => {}
+            0 => drop(chars.remove(at)),
+            1 => chars.insert(at, chars[at]),
+            _ => {
+                chars[at] =
+                    ['"', '{', '[', ']', '}', ':', ',', '0', '-', '#', '(', '\\'][random(12)]
+            }
+        }
+    }
+    chars.into_iter().collect()
+}
+
+#[tokio::test]
+async fn damaged_requests_are_the_clients_fault() {
+    let backend = Memory::default();
+    let mut seed = 7;
+    for path in files() {
+        let text = std::fs::read_to_string(&path).expect("a readable file");
+        for part in parse(&text).expect("a well-formed file") {
+            let Part::Exchange(exchange) = part else { continue };
+            for _ in 0..20 {
+                let body = damaged(&exchange.request, &mut seed);
+                let target = exchange.full_target();
+                if let Err(error) = handle(&backend, &context(), &target, body.as_bytes()).await {
+                    assert_eq!(error.row().fault, Fault::Client, "{target} {body}");
+                }
+            }
+        }
+    }
 }
