@@ -85,7 +85,9 @@ pub struct PartitionReplica {
 }
 
 impl PartitionReplica {
-    /// Opens the copy that the engine holds; an empty one when it holds none.
+    /// Opens the copy that the engine holds; an empty one when it holds none. A partition without
+    /// header is new: items in its range are of an earlier partition of the table (a replica region
+    /// that was removed and added again keeps its table id) and are removed.
     ///
     /// # Errors
     ///
@@ -95,8 +97,13 @@ impl PartitionReplica {
         if engine.get(&layout::installing_key(spec.partition))?.is_some() {
             return Err(PartitionError::Installing(spec.partition));
         }
+        let known = engine.get(&layout::header_key(spec.partition))?.is_some();
         let mut replica = PartitionReplica::for_install(engine, spec);
-        replica.reload()?;
+        if known {
+            replica.reload()?;
+        } else if replica.holds_anything()? {
+            replica.remove_all()?;
+        }
         Ok(replica)
     }
 

@@ -82,7 +82,15 @@ impl PartitionReplica {
     }
 
     /// Removes everything that the engine holds of the partition.
+    ///
+    /// Items stand by table and range: destroy a partition before another one of the same table and
+    /// range is opened on the engine.
     pub fn destroy(mut self) -> Result<(), PartitionError> {
+        self.remove_all()
+    }
+
+    /// Removes every key, the marker last.
+    pub(super) fn remove_all(&mut self) -> Result<(), PartitionError> {
         self.clear()?;
         let mut batch = Batch::new();
         batch.delete(layout::installing_key(self.spec.partition));
@@ -104,6 +112,18 @@ impl PartitionReplica {
             while self.remove_some(&range)? {}
         }
         Ok(())
+    }
+
+    /// True when the engine holds a key of the partition.
+    pub(super) fn holds_anything(&self) -> Result<bool, PartitionError> {
+        let mut found = false;
+        for range in layout::ranges(&self.spec) {
+            self.engine.scan(range, &mut |_, _| {
+                found = true;
+                Control::Break(())
+            })?;
+        }
+        Ok(found)
     }
 
     /// Removes the first keys of a range; false when none were left.

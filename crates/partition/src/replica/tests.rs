@@ -208,6 +208,18 @@ fn removing_a_replica_leaves_the_neighbours_alone() {
     assert_eq!(contents(engine.as_ref()), before);
 }
 
+#[test]
+fn a_new_partition_does_not_find_the_items_of_an_old_one() {
+    let leader = filled(3, 10);
+    let engine = Arc::clone(leader.replica.engine());
+    let mut header = meridian_storage::Batch::new();
+    header.delete(layout::header_key(spec_in(1).partition));
+    engine.write(header).unwrap();
+    let replica = PartitionReplica::open(Arc::clone(&engine), spec_in(1)).unwrap();
+    assert_eq!(replica.applied(), None);
+    assert_eq!(contents(engine.as_ref()), []);
+}
+
 /// A command of a small world, so that fences and keys meet.
 fn command() -> impl Strategy<Value = Command> {
     let mutations = prop::collection::vec((0usize..14, 0u64..4), 0..4).prop_map(|picks| {
