@@ -14,13 +14,16 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Secret};
 use crate::http::Endpoint;
 
 /// Longest wait for an answer that a node has at hand.
 const QUICK: Duration = Duration::from_secs(5);
 /// Longest wait for an operation that moves data.
 const SLOW: Duration = Duration::from_secs(180);
+
+/// The header that holds the cluster secret.
+const SECRET_HEADER: &str = "x-meridian-secret";
 
 /// A partition of a table in one region, as a node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,17 +72,18 @@ pub struct StrandedWrite {
 /// The admin endpoint of one node.
 pub struct Admin {
     endpoint: Endpoint,
+    secret: Option<Secret>,
 }
 
 impl Admin {
     /// Names the endpoint; connects to nothing yet.
-    pub fn new(url: &str) -> anyhow::Result<Admin> {
-        Ok(Admin { endpoint: Endpoint::new(url)? })
+    pub fn new(url: &str, secret: Option<&Secret>) -> anyhow::Result<Admin> {
+        Ok(Admin { endpoint: Endpoint::new(url)?, secret: secret.cloned() })
     }
 
-    /// Its URL.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.endpoint.authority())
+    /// The endpoint of a node.
+    pub fn of_node(cluster: &Cluster, node: u64) -> anyhow::Result<Admin> {
+        Admin::new(&cluster.node(node)?.admin, cluster.secret.as_ref())
     }
 
     /// Gets a document.
@@ -107,6 +111,17 @@ impl Admin {
         self.send("POST", "/admin/blackhole", Some(json!({ "on": on })), QUICK).await.map(|_| ())
     }
 
+    /// Of a router: the region that takes the traffic.
+    pub async fn routed_region(&self) -> anyhow::Result<String> {
+        Ok(text(&self.get("/admin/router/status").await?, "region"))
+    }
+
+    /// Of a router: lets it return to a region that it had left.
+    pub async fn return_to(&self, region: &str) -> anyhow::Result<()> {
+        let body = json!({ "region": region });
+        self.send("POST", "/admin/router/return", Some(body), QUICK).await.map(|_| ())
+    }
+
     /// Recorded conflicts of a table.
     pub async fn conflicts(&self, table: &str) -> anyhow::Result<Value> {
         self.get(&format!("/admin/conflicts/{table}")).await
@@ -124,8 +139,12 @@ impl Admin {
             .method(method)
             .uri(path)
             .header("host", self.endpoint.authority())
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(text)))?;
+            .header("content-type", "application/json");
+        let request = match &self.secret {
+            Some(secret) => request.header(SECRET_HEADER, secret.reveal()),
+            None => request,
+        };
+        let request = request.body(Full::new(Bytes::from(text)))?;
         let asked = || format!("{method} http://{}{path}", self.endpoint.authority());
         let answer = self.endpoint.call(request, limit).await.with_context(asked)?;
         if !answer.status.is_success() {
@@ -139,7 +158,8 @@ impl Admin {
 
 /// The admin endpoints of a region's nodes.
 pub fn of_region(cluster: &Cluster, region: &str) -> anyhow::Result<Vec<Admin>> {
-    cluster.region(region)?.nodes.iter().map(|node| Admin::new(&node.admin)).collect()
+    let secret = cluster.secret.as_ref();
+    cluster.region(region)?.nodes.iter().map(|node| Admin::new(&node.admin, secret)).collect()
 }
 
 /// Partitions of a table in one region with a leader each, asked of the region's nodes in turn.

@@ -146,6 +146,15 @@ pub struct Common {
     /// Longest wait for recovery before a trial is given up.
     #[arg(long, default_value = "60s", value_parser = span)]
     pub patience: Duration,
+    /// The window that must be good for the load to count as recovered.
+    #[arg(long, default_value = "10s", value_parser = span)]
+    pub window: Duration,
+    /// The file of the cluster secret, where the cluster has one.
+    #[arg(long, value_name = "FILE")]
+    pub cluster_secret_file: Option<PathBuf>,
+    /// Shell command that starts the node NODE_ID again, where no playground does.
+    #[arg(long, value_name = "COMMAND")]
+    pub start_node: Option<String>,
     /// Seed of the phases and keys; random when absent, and printed.
     #[arg(long)]
     pub seed: Option<u64>,

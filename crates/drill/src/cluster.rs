@@ -6,6 +6,7 @@
 //!
 //! Tested below with the format that `playground` writes.
 
+use std::fmt;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -16,8 +17,40 @@ use serde::{Deserialize, Serialize};
 pub struct Cluster {
     /// URL of the router.
     pub router: String,
+    /// Admin URL of the router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router_admin: Option<String>,
     /// The regions, the router's preferred one first.
     pub regions: Vec<Region>,
+    /// What the admin endpoints ask for; never in the file.
+    #[serde(skip)]
+    pub secret: Option<Secret>,
+}
+
+/// A cluster secret; prints as `<hidden>`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Reads the first line of a file.
+    pub fn read(path: &Path) -> anyhow::Result<Secret> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the cluster secret {}", path.display()))?;
+        let line = text.lines().next().unwrap_or_default().trim();
+        anyhow::ensure!(!line.is_empty(), "{} holds no cluster secret", path.display());
+        Ok(Secret(line.to_owned()))
+    }
+
+    /// The secret itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<hidden>")
+    }
 }
 
 /// A region of a cluster.
@@ -54,6 +87,13 @@ impl Cluster {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the cluster file {}", path.display()))?;
         Cluster::parse(&text).with_context(|| format!("{} is no cluster file", path.display()))
+    }
+
+    /// Reads the file, and the secret of the admin endpoints where there is one.
+    pub fn read_with(path: &Path, secret: Option<&Path>) -> anyhow::Result<Cluster> {
+        let mut cluster = Cluster::read(path)?;
+        cluster.secret = secret.map(Secret::read).transpose()?;
+        Ok(cluster)
     }
 
     /// Parses the file's text.
@@ -111,6 +151,18 @@ pub(crate) mod tests {
         assert_eq!(cluster.region("us-east-1").unwrap().nodes[0].pid, Some(11));
         assert_eq!(cluster.node(4).unwrap().pid, None);
         assert_eq!(cluster.others("us-east-1")[0].name, "eu-west-1");
+    }
+
+    #[test]
+    fn a_secret_is_read_and_hidden() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "correct-horse-battery\n").unwrap();
+        let secret = Secret::read(&file).unwrap();
+        assert_eq!(secret.reveal(), "correct-horse-battery");
+        assert_eq!(format!("{secret:?}"), "<hidden>");
+        std::fs::write(&file, "\n").unwrap();
+        assert!(Secret::read(&file).is_err());
     }
 
     #[test]

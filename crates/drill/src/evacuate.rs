@@ -4,7 +4,7 @@
 
 use anyhow::Context as _;
 
-use crate::admin::{self, StrandedWrite};
+use crate::admin::StrandedWrite;
 use crate::region_loss;
 use crate::rpo_rto::Fault;
 use crate::stage::Stage;
@@ -12,8 +12,9 @@ use crate::stage::Stage;
 /// Asks the region to hand over; T0 is the moment of asking, the end that of the proof.
 pub async fn leave(stage: &Stage, lose: &str) -> anyhow::Result<Fault> {
     let cluster = stage.cluster()?;
-    let admins = admin::of_region(&cluster, lose)?;
-    let admin = admins.first().context("a region without node")?;
+    // Any node will do; one of another region, as the command line has it.
+    let survivors = region_loss::survivors(&cluster, lose)?;
+    let admin = survivors.first().context("a region without node")?;
     let began = stage.clock.now();
     admin.region(lose, "evacuate").await.with_context(|| format!("cannot evacuate {lose}"))?;
     Ok(Fault { began, done: stage.clock.now() })

@@ -30,6 +30,8 @@ pub mod progress;
 pub mod record;
 pub mod region_loss;
 pub mod region_trial;
+#[cfg(test)]
+mod rehearsal;
 pub mod report;
 pub mod rpo_rto;
 mod run;

@@ -29,6 +29,8 @@ const BASE_PORTS: std::ops::Range<u16> = 10_000..31_000;
 /// Offsets of the ports that a playground uses from its base.
 const PORT_BLOCKS: [u16; 3] = [0, 100, 200];
 const ROUTER_OFFSET: u16 = 90;
+/// Tells the program whose end is its own end, however that comes.
+const PARENT_VARIABLE: &str = "MERIDIAN_PARENT_PID";
 /// Ports between the first nodes of two regions.
 const REGION_STRIDE: u16 = 10;
 
@@ -90,11 +92,6 @@ impl Ground {
         Ok(ground)
     }
 
-    /// The cluster as its file describes it now.
-    pub fn cluster(&self) -> anyhow::Result<Cluster> {
-        Cluster::read(&self.file)
-    }
-
     /// True if the playground was started here.
     pub fn owned(&self) -> bool {
         self.child.is_some()
@@ -123,6 +120,7 @@ fn command(shape: &Shape, port: u16, data_dir: &Path, log: &Path) -> anyhow::Res
         .args(["--latency", &format!("{}ms", shape.latency_ms)])
         .arg("--data-dir")
         .arg(data_dir)
+        .env(PARENT_VARIABLE, std::process::id().to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(std::fs::File::create(log)?)

@@ -13,6 +13,19 @@ pub fn signal(pid: i32, signal: Signal) -> anyhow::Result<()> {
         .with_context(|| format!("cannot send {signal:?} to process {pid:?}"))
 }
 
+/// Runs a command of the operator's with the node's id as `NODE_ID`.
+pub async fn shell(command: &str, node: u64) -> anyhow::Result<()> {
+    let output = tokio::process::Command::new("sh")
+        .args(["-c", command])
+        .env("NODE_ID", node.to_string())
+        .stdin(Stdio::null())
+        .output()
+        .await?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "`{command}`: {}: {}", output.status, stderr.trim());
+    Ok(())
+}
+
 /// Runs this program with `--cluster FILE --output json` and returns its one line of JSON.
 pub async fn own_command(cluster: &Path, words: &[&str]) -> anyhow::Result<serde_json::Value> {
     let output = tokio::process::Command::new(std::env::current_exe()?)

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::admin::{self, Admin, StrandedWrite};
 use crate::args::RegionFault;
-use crate::cluster::Region;
+use crate::cluster::{Cluster, Region};
 use crate::load::eventually;
 use crate::rpo_rto::Fault;
 use crate::stage::Stage;
@@ -37,7 +37,7 @@ pub async fn leave(stage: &Stage, lose: &str, fault: RegionFault) -> anyhow::Res
         RegionFault::Blackhole => {
             let admins = admin::of_region(&cluster, lose)?;
             let began = stage.clock.now();
-            black_hole(&admins, true).await?;
+            black_hole(admins, true).await?;
             began
         }
         RegionFault::BlackholeNet => {
@@ -68,7 +68,7 @@ pub async fn come_back(
             }
         }
         RegionFault::Blackhole => {
-            black_hole(&admin::of_region(&cluster, lose)?, false).await?;
+            black_hole(admin::of_region(&cluster, lose)?, false).await?;
         }
         RegionFault::BlackholeNet => {
             for pid in pids(region)? {
@@ -85,13 +85,7 @@ pub async fn come_back(
 /// Asks the survivors in turn to restore the region until one has done it.
 pub async fn restore(stage: &Stage, lose: &str) -> anyhow::Result<Vec<StrandedWrite>> {
     let cluster = stage.cluster()?;
-    let survivors: Vec<Admin> = cluster
-        .others(lose)
-        .iter()
-        .flat_map(|region| &region.nodes)
-        .map(|node| Admin::new(&node.admin))
-        .collect::<Result<_, _>>()?;
-    anyhow::ensure!(!survivors.is_empty(), "there is no other region than {lose}");
+    let survivors = survivors(&cluster, lose)?;
     let mut last = None;
     let mut listed = Vec::new();
     let mut attempt = 0;
@@ -111,17 +105,31 @@ pub async fn restore(stage: &Stage, lose: &str) -> anyhow::Result<Vec<StrandedWr
         }
     });
     if done.await {
+        // A region that only the router had left was never Lost: the router is told itself.
+        if let Some(url) = &cluster.router_admin {
+            Admin::new(url, cluster.secret.as_ref())?.return_to(lose).await?;
+        }
         return Ok(listed);
     }
     Err(last.context("the region was not restored")?.context(format!("cannot restore {lose}")))
 }
 
-async fn black_hole(admins: &[Admin], on: bool) -> anyhow::Result<()> {
+/// The nodes of the other regions.
+pub fn survivors(cluster: &Cluster, lose: &str) -> anyhow::Result<Vec<Admin>> {
+    let others = cluster.others(lose);
+    let nodes = others.iter().flat_map(|region| &region.nodes);
+    let survivors: Vec<Admin> = nodes
+        .map(|node| Admin::new(&node.admin, cluster.secret.as_ref()))
+        .collect::<Result<_, _>>()?;
+    anyhow::ensure!(!survivors.is_empty(), "there is no other region than {lose}");
+    Ok(survivors)
+}
+
+async fn black_hole(admins: Vec<Admin>, on: bool) -> anyhow::Result<()> {
     // At once rather than in turn: what is half away for long is another fault.
     let mut switched = tokio::task::JoinSet::new();
-    let urls: Vec<String> = admins.iter().map(Admin::url).collect();
-    for url in urls {
-        switched.spawn(async move { Admin::new(&url)?.black_hole(on).await });
+    for admin in admins {
+        switched.spawn(async move { admin.black_hole(on).await });
     }
     while let Some(result) = switched.join_next().await {
         result??;

@@ -30,8 +30,6 @@ use crate::rpo_rto::{
 use crate::stage::Stage;
 use crate::{evacuate, region_loss, verify};
 
-/// The window that must be good for a region to count as recovered.
-pub const WINDOW: Nanos = 10 * SECOND;
 /// Calls served after the fault that prove that the router has moved.
 const TAKEOVER_CALLS: usize = 8;
 /// Load that goes on after the return.
@@ -168,9 +166,9 @@ async fn await_recovery(stage: &Stage, load: &Load, fault: Fault) -> Option<Nano
 
 /// What counts as recovered, for a share of the load.
 pub fn rule(stage: &Stage, share: f64) -> Rule {
-    let seconds = WINDOW as f64 / SECOND as f64;
+    let seconds = stage.common.window.as_secs_f64();
     Rule {
-        window: WINDOW,
+        window: u64::try_from(stage.common.window.as_nanos()).unwrap_or(u64::MAX),
         latency_max: u64::try_from(stage.common.p99_limit.as_nanos()).unwrap_or(u64::MAX),
         calls: (stage.common.rate * 2.0 * seconds * share) as usize,
     }

@@ -172,7 +172,11 @@ fn settings(stage: &Stage, home: &str) -> Vec<(String, String)> {
         ("clients", format!("{}, 1 s timeout, no retries", common.clients)),
         (
             "recovered",
-            format!("10 s with 99 % served and p99 under {} ms", common.p99_limit.as_millis()),
+            format!(
+                "{} s with 99 % served and p99 under {} ms",
+                common.window.as_secs_f64(),
+                common.p99_limit.as_millis()
+            ),
         ),
         ("hot writes", format!("{} %", common.hot_percent)),
         ("table", stage.table.clone()),

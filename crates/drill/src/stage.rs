@@ -97,7 +97,8 @@ impl Stage {
 
     /// The cluster as its file describes it now.
     pub fn cluster(&self) -> anyhow::Result<Cluster> {
-        self.ground.cluster()
+        let secret = self.common.cluster_secret_file.as_deref();
+        Cluster::read_with(&self.ground.file, secret)
     }
 
     /// Makes the drill's table in every region.
@@ -128,7 +129,23 @@ impl Stage {
         let cluster = self.cluster()?;
         let active = eventually(HOME_TIMEOUT, async || all_active(&cluster).await);
         anyhow::ensure!(active.await, "not every region became Active within {HOME_TIMEOUT:?}");
-        let Some(near) = self.near_limit(&cluster, home) else { return Ok(()) };
+        match &cluster.router_admin {
+            Some(url) => self.await_routed(&Admin::new(url, cluster.secret.as_ref())?, home).await,
+            None => self.await_near(&cluster, home).await,
+        }
+    }
+
+    /// Waits until the router says so.
+    async fn await_routed(&self, router: &Admin, home: &str) -> anyhow::Result<()> {
+        let routed = async || router.routed_region().await.is_ok_and(|region| region == home);
+        let at_home = eventually(HOME_TIMEOUT, routed).await;
+        anyhow::ensure!(at_home, "the router did not return to {home} in {HOME_TIMEOUT:?}");
+        Ok(())
+    }
+
+    /// Waits until answers come too fast to come from elsewhere.
+    async fn await_near(&self, cluster: &Cluster, home: &str) -> anyhow::Result<()> {
+        let Some(near) = self.near_limit(cluster, home) else { return Ok(()) };
         let client = Client::new(&cluster.router)?;
         let body = serde_json::json!({
             "TableName": self.table,
@@ -156,7 +173,7 @@ impl Stage {
 
     /// Waits for a quiet answer of a node's health endpoint.
     pub async fn await_health(&self, node: u64, path: &str, limit: Duration) -> anyhow::Result<()> {
-        let admin = Admin::new(&self.cluster()?.node(node)?.admin)?;
+        let admin = Admin::of_node(&self.cluster()?, node)?;
         let well = eventually(limit, async || admin.answers(path).await).await;
         anyhow::ensure!(well, "node {node} did not answer {path} within {limit:?}");
         Ok(())
@@ -164,17 +181,22 @@ impl Stage {
 
     /// Starts a node again that has ended.
     pub async fn start_node(&self, node: u64) -> anyhow::Result<()> {
-        process::own_command(&self.ground.file, &["admin", "node", "start", &node.to_string()])
-            .await
-            .map(|_| ())
-            .with_context(|| format!("cannot start node {node} again"))
+        let started = match &self.common.start_node {
+            Some(command) => process::shell(command, node).await,
+            None => {
+                let words = ["admin", "node", "start", &node.to_string()];
+                process::own_command(&self.ground.file, &words).await.map(|_| ())
+            }
+        };
+        started.with_context(|| format!("cannot start node {node} again"))
     }
 
     /// Keys of conflicts that the cluster recorded.
     pub async fn conflicting_keys(&self) -> anyhow::Result<BTreeSet<Key>> {
         let mut texts = Vec::new();
-        for (_, node) in self.cluster()?.nodes() {
-            match Admin::new(&node.admin)?.conflicts(&self.table).await {
+        let cluster = self.cluster()?;
+        for (_, node) in cluster.nodes() {
+            match Admin::of_node(&cluster, node.id)?.conflicts(&self.table).await {
                 Ok(conflicts) => admin::strings(&conflicts, &mut texts),
                 Err(error) => tracing::debug!(node = node.id, %error, "no conflict log"),
             }
@@ -200,7 +222,7 @@ async fn undo(cluster: &Cluster) {
             // Processes that have ended need no undoing.
             let _ = process::signal(pid, process::Signal::CONT);
         }
-        if let Ok(admin) = Admin::new(&node.admin) {
+        if let Ok(admin) = Admin::of_node(cluster, node.id) {
             let _ = admin.black_hole(false).await;
         }
     }

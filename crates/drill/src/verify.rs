@@ -16,6 +16,7 @@ mod dump;
 mod replicas;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ use crate::cluster::Cluster;
 /// Differences that are named; the rest is counted.
 const NAMED_MAX: usize = 20;
 /// How long differences may persist before they count.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two comparisons.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Longest wait for an answer about a table.
@@ -45,6 +46,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct VerifyArgs {
     /// The table; all tables when absent.
     pub table: Option<String>,
+    /// The file of the cluster secret, where the cluster has one.
+    #[arg(long, value_name = "FILE")]
+    pub cluster_secret_file: Option<PathBuf>,
 }
 
 /// What was compared of a table, and what differs.
@@ -65,7 +69,7 @@ pub struct Comparison {
 /// Compares and prints; success only if everything is equal.
 pub async fn run(args: VerifyArgs, shell: Shell) -> anyhow::Result<ExitCode> {
     let file = shell.cluster.context("verify needs --cluster FILE")?;
-    let cluster = Cluster::read(&file)?;
+    let cluster = Cluster::read_with(&file, args.cluster_secret_file.as_deref())?;
     let tables = match args.table {
         Some(table) => vec![table],
         None => table_names(&cluster).await?,

@@ -33,9 +33,11 @@ pub(super) fn lines(title: &str, unit: &str, lines: &[Line], marks: &[(f64, Stri
     while at <= to {
         let _ = write!(
             svg,
-            "<text class=\"scale\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{at:.0} s</text>",
+            "<text class=\"scale\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{} s</text>",
             x(at),
-            HEIGHT - 8.0
+            HEIGHT - 8.0,
+            // Without the sign of a zero that was reached from below.
+            at.round() as i64
         );
         at += step;
     }

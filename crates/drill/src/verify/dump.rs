@@ -41,7 +41,7 @@ pub async fn dump_region(
         let mut last = anyhow::anyhow!("partition {} has no replica", partition.partition);
         let mut done = false;
         for node in partition.leader.iter().chain(&partition.replicas) {
-            let admin = Admin::new(&cluster.node(*node)?.admin)?;
+            let admin = Admin::of_node(cluster, *node)?;
             match dump_partition(&admin, table, partition.partition).await {
                 Ok(items) => {
                     dump.items.extend(items);

@@ -46,7 +46,7 @@ type Digests = BTreeMap<u64, Result<Digest, String>>;
 async fn digests(cluster: &Cluster, partition: &PartitionView) -> anyhow::Result<Digests> {
     let mut digests = Digests::new();
     for node in &partition.replicas {
-        let admin = Admin::new(&cluster.node(*node)?.admin)?;
+        let admin = Admin::of_node(cluster, *node)?;
         let path = format!("/admin/digest/{}?partition={}", partition.table, partition.partition);
         let digest = match admin.get(&path).await {
             Ok(answer) => parse(&answer, partition.partition).map_err(|error| error.to_string()),
