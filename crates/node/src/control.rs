@@ -1,3 +1,5 @@
 //! The control groups on this node.
 
+pub mod client;
 pub mod machine;
+pub mod message;

@@ -1,11 +1,32 @@
 //! The real shell: partition pipelines, routing, background loops.
+//!
+//! A write comes in through [`Node`]'s `Backend`, goes to its partition's leader ([`items`]), is
+//! evaluated and proposed by the leader's [`pipeline`], and is answered when the group applied it.
+//!
+//! # Invariants
+//!
+//! - No item request waits for a control group.
+//! - What was perhaps applied is never sent again.
 
 pub mod barrier;
+mod backend;
+mod catalog;
 pub mod control;
+mod founding;
+mod handler;
 pub mod hosting;
 pub mod identity;
 pub mod items;
 pub mod network;
+pub mod node;
 pub mod options;
 pub mod partition_machine;
+mod partitions;
 pub mod pipeline;
+mod planner;
+mod regions;
+mod registrar;
+mod replication;
+
+pub use node::{Node, StartError};
+pub use options::{DataDir, NodeOptions, SystemClock};

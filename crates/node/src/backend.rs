@@ -1,0 +1,251 @@
+//! The node as the API sees it.
+
+use crate::control::client::ControlError;
+use crate::items::ItemError;
+use crate::items::message::{ItemAnswer, ItemRequest};
+use crate::node::Node;
+use crate::planner;
+use async_trait::async_trait;
+use meridian_api::backend::{
+    Backend, BackendError, ChangeError, Consistency, ReplicaChange, TableSize,
+};
+use meridian_base::TableId;
+use meridian_control::global::{self, Command as GlobalCommand};
+use meridian_control::planner::{Limits, View, place_table};
+use meridian_control::region::{
+    Command, CommandResult, Refusal, TableRecord, TableSettings,
+};
+use meridian_control::table::{TableDefinition, TableStatus};
+use meridian_model::{Key, KeyRange};
+use meridian_partition::{Get, GetOutcome, Page, PageRequest, Write, WriteOutcome};
+use meridian_raft::rt;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long creating a table waits for it to be usable before it answers CREATING anyway: the
+/// SDKs' waiters look again only after 20 s.
+const ACTIVE_PATIENCE: Duration = Duration::from_secs(5);
+/// How often a command is planned again when the catalog has moved under it.
+const STALE_ATTEMPTS: usize = 8;
+
+fn item_error(error: ItemError) -> BackendError {
+    match error {
+        ItemError::Unavailable => BackendError::Unavailable { maybe_applied: false },
+        ItemError::Unknown => BackendError::Timeout,
+        ItemError::NoTable => BackendError::ResourceNotFound,
+        ItemError::Broken(_) => BackendError::Internal,
+    }
+}
+
+fn control_error(error: ControlError) -> ChangeError {
+    ChangeError::Backend(match error {
+        ControlError::NoLeader(_) => BackendError::Unavailable { maybe_applied: false },
+        ControlError::Unknown => BackendError::Unavailable { maybe_applied: true },
+    })
+}
+
+impl Node {
+    fn record(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {
+        let catalog = self.catalog();
+        catalog.table(name).cloned().ok_or(ChangeError::Region(Refusal::TableNotFound))
+    }
+
+    /// Places the partitions of a new table and proposes it.
+    pub(crate) async fn make_table(
+        &self,
+        name: &str,
+        definition: TableDefinition,
+        replica: Option<(TableId, meridian_control::table::GlobalSnapshot)>,
+    ) -> Result<CommandResult, ChangeError> {
+        let ranges = KeyRange::full().split_evenly(self.options.partitions);
+        let (forced, global) = replica.map_or((None, None), |(id, g)| (Some(id), Some(g)));
+        for _ in 0..STALE_ATTEMPTS {
+            let state = self.control.region_state();
+            let view = View {
+                state: &state,
+                silent_ms: planner::silent_ms(self),
+                groups: BTreeMap::new(),
+                limits: Limits::default(),
+            };
+            let Ok(partitions) = place_table(&view, &ranges) else {
+                rt::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let command = Command::CreateTable {
+                name: name.to_owned(),
+                definition: definition.clone(),
+                partitions,
+                forced,
+                global: global.clone(),
+                created_ms: self.options.clock.now_ms(),
+            };
+            match self.control.region(&command).await.map_err(control_error)? {
+                Err(Refusal::StalePlacement) => {}
+                done => return Ok(done),
+            }
+        }
+        Err(ChangeError::Backend(BackendError::Unavailable { maybe_applied: false }))
+    }
+
+    async fn wait_until_active(&self, name: &str) {
+        let mut state = self.control.watch_region();
+        let active = state.wait_for(|state| {
+            state.tables().get(name).is_none_or(|table| table.status != TableStatus::Creating)
+        });
+        let _ = rt::timeout(ACTIVE_PATIENCE, active).await;
+    }
+
+    async fn change(&self, command: &Command) -> Result<(), ChangeError> {
+        self.control.region(command).await.map_err(control_error)??;
+        Ok(())
+    }
+
+    async fn change_globally(&self, command: &GlobalCommand) -> Result<(), ChangeError> {
+        self.control.global(command).await.map_err(control_error)??;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Backend for Node {
+    fn table(&self, name: &str) -> Option<Arc<TableRecord>> {
+        self.catalog().table(name).cloned()
+    }
+
+    fn table_names(&self, after: Option<&str>, limit: usize) -> Vec<String> {
+        let catalog = self.catalog();
+        catalog.tables_after(after).take(limit).map(|table| table.name.clone()).collect()
+    }
+
+    async fn table_size(&self, table: &TableRecord) -> TableSize {
+        let mut size = TableSize::default();
+        for id in &table.partitions {
+            if let Some(hosted) = self.hosting.partition(*id) {
+                let header = *hosted.replica.lock().header();
+                size.items += header.items;
+                size.bytes += header.item_bytes;
+            }
+        }
+        size
+    }
+
+    async fn create_table(
+        &self,
+        name: &str,
+        definition: TableDefinition,
+    ) -> Result<Arc<TableRecord>, ChangeError> {
+        self.make_table(name, definition, None).await??;
+        let created = self.record(name)?;
+        self.wait_until_active(name).await;
+        Ok(created)
+    }
+
+    async fn update_table(
+        &self,
+        name: &str,
+        settings: TableSettings,
+    ) -> Result<Arc<TableRecord>, ChangeError> {
+        let at_ms = self.options.clock.now_ms();
+        self.change(&Command::UpdateTable { name: name.to_owned(), settings, at_ms }).await?;
+        self.record(name)
+    }
+
+    async fn update_replicas(
+        &self,
+        name: &str,
+        changes: Vec<ReplicaChange>,
+    ) -> Result<Arc<TableRecord>, ChangeError> {
+        let table = self.record(name)?;
+        let at_ms = self.options.clock.now_ms();
+        if !self.control.global_state().tables().contains_key(name) {
+            let command = GlobalCommand::CreateGlobalTable {
+                name: name.to_owned(),
+                table: table.id,
+                definition: table.definition.clone(),
+                region: self.options.region.clone(),
+                at_ms,
+            };
+            match self.change_globally(&command).await {
+                // Another request was first with the same table.
+                Err(ChangeError::Global(global::Refusal::TableExists { table: id }))
+                    if id == table.id => {}
+                done => done?,
+            }
+        }
+        for change in changes {
+            let name = name.to_owned();
+            let command = match change {
+                ReplicaChange::Create(region) => GlobalCommand::AddReplica { name, region, at_ms },
+                ReplicaChange::Delete(region) => {
+                    GlobalCommand::RemoveReplica { name, region, at_ms }
+                }
+            };
+            self.change_globally(&command).await?;
+        }
+        self.note_global(name).await?;
+        self.record(name)
+    }
+
+    async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {
+        self.change(&Command::DeleteTable { name: name.to_owned(), force: false }).await?;
+        self.record(name)
+    }
+
+    async fn write(
+        &self,
+        table: &Arc<TableRecord>,
+        write: Write,
+    ) -> Result<WriteOutcome, BackendError> {
+        let key = write.key.encode().into_bytes();
+        let request = ItemRequest::Write(Box::new(write));
+        match self.items.at_key(table.id, &key, &request).await.map_err(item_error)? {
+            ItemAnswer::Write(outcome) => Ok(outcome),
+            ItemAnswer::Get(_) | ItemAnswer::Page(_) | ItemAnswer::Replicate(_) => {
+                Err(BackendError::Internal)
+            }
+        }
+    }
+
+    async fn get(
+        &self,
+        table: &Arc<TableRecord>,
+        key: Key,
+        consistency: Consistency,
+    ) -> Result<GetOutcome, BackendError> {
+        let encoded = key.encode().into_bytes();
+        let get = Get { key };
+        let answer = match consistency {
+            Consistency::Strong => {
+                self.items.at_key(table.id, &encoded, &ItemRequest::Get(get, true)).await
+            }
+            Consistency::Eventual => self.items.read_anywhere(table.id, &encoded, &get).await,
+        };
+        match answer.map_err(item_error)? {
+            ItemAnswer::Get(outcome) => Ok(outcome),
+            ItemAnswer::Write(_) | ItemAnswer::Page(_) | ItemAnswer::Replicate(_) => {
+                Err(BackendError::Internal)
+            }
+        }
+    }
+
+    async fn page(
+        &self,
+        table: &Arc<TableRecord>,
+        request: PageRequest,
+        consistency: Consistency,
+    ) -> Result<Page, BackendError> {
+        let strong = consistency == Consistency::Strong;
+        self.items.page(table.id, request, strong).await.map_err(item_error)
+    }
+}
+
+impl Node {
+    /// Shows the replicas of a global table in this region's catalog.
+    async fn note_global(&self, name: &str) -> Result<(), ChangeError> {
+        let global = self.control.global_state();
+        let Some(table) = global.tables().get(name) else { return Ok(()) };
+        let snapshot = Some(table.snapshot());
+        self.change(&Command::SetGlobal { table: table.table, global: snapshot }).await
+    }
+}

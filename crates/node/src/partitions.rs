@@ -1,0 +1,150 @@
+//! Opens and closes this node's partition replicas as the catalog says.
+//!
+//! # Invariants
+//!
+//! - A replica is closed and its data removed only when the catalog, which never goes back, says
+//!   that it is not here any more.
+
+use crate::barrier::Barrier;
+use crate::hosting::HostedPartition;
+use crate::node::Node;
+use crate::partition_machine::{PartitionMachine, SharedReplica};
+use crate::pipeline::{self, PipelineOptions};
+use meridian_base::{GroupId, PartitionId};
+use meridian_control::region::{Catalog, PartitionRecord, TableRecord};
+use meridian_control::table::TableStatus;
+use meridian_partition::{Evaluator, PartitionError, PartitionReplica, PartitionSpec};
+use meridian_raft::{Group, GroupOptions, Timing, rt};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the first leader of a new partition has to start its group before any voter does.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+/// Between two looks when a replica could not be opened.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Runs until the node stops.
+pub async fn reconcile(node: Arc<Node>) {
+    let mut state = node.control.watch_region();
+    let mut stopping = node.stopping();
+    loop {
+        state.mark_unchanged();
+        let complete = look(&node).await;
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            changed = state.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = rt::sleep(RETRY), if !complete => {}
+        }
+    }
+}
+
+/// Opens what is missing and closes what is no longer here; true when nothing failed.
+async fn look(node: &Arc<Node>) -> bool {
+    let catalog = Catalog::of(&node.control.region_state());
+    if catalog.region().is_none() {
+        return true;
+    }
+    let mut complete = true;
+    let mut wanted: BTreeSet<PartitionId> = BTreeSet::new();
+    for record in catalog.partitions().filter(|p| p.replicas.holds(node.id())) {
+        wanted.insert(record.id);
+        let Some(table) = catalog.table_by_id(record.table) else { continue };
+        if node.hosting.partition(record.id).is_some() {
+            continue;
+        }
+        if let Err(why) = open(node, record, table).await {
+            tracing::warn!(partition = record.id.0, %why, "a replica cannot be opened yet");
+            complete = false;
+        }
+    }
+    for hosted in node.hosting.partitions() {
+        if !wanted.contains(&hosted.spec.partition) {
+            close(node, &hosted).await;
+        }
+    }
+    complete
+}
+
+async fn open(node: &Arc<Node>, record: &PartitionRecord, table: &TableRecord) -> Result<(), String> {
+    let region = node.region_id().ok_or("the region has no id yet")?;
+    let spec = PartitionSpec {
+        table: record.table,
+        partition: record.id,
+        region,
+        range: record.range.clone(),
+        schema: table.definition.key.clone(),
+    };
+    let engine = Arc::clone(&node.engine);
+    let replica = match PartitionReplica::open(Arc::clone(&engine), spec.clone()) {
+        Ok(replica) => replica,
+        Err(PartitionError::Installing(_)) => {
+            PartitionReplica::for_install(Arc::clone(&engine), spec.clone())
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    let shared = SharedReplica::new(replica);
+    let group = Group::open(GroupOptions {
+        node: node.id(),
+        group: GroupId::Partition(record.id),
+        log: node.log.clone(),
+        network: node.network.clone(),
+        machine: Box::new(PartitionMachine::new(shared.clone())),
+        timing: Timing::REGIONAL,
+    })
+    .await
+    .map_err(|e| e.to_string())?;
+    let barrier = Barrier::start(group.clone());
+    let mut evaluator = Evaluator::new(Arc::clone(&engine), spec.clone());
+    evaluator.set_keeps_old_images(table.definition.stream.is_some());
+    let queue = pipeline::start(PipelineOptions {
+        group: group.clone(),
+        evaluator,
+        engine: Arc::clone(&engine),
+        clock: Arc::clone(&node.options.clock),
+        region,
+        barrier: barrier.clone(),
+        #[cfg(feature = "planted-bugs")]
+        answers_at_once: false,
+    });
+    let hosted =
+        Arc::new(HostedPartition { spec, group: group.clone(), engine, replica: shared, barrier, queue });
+    node.hosting.add_partition(Arc::clone(&hosted));
+    crate::replication::start(node, &hosted);
+    if table.status == TableStatus::Creating && group.is_pristine() {
+        rt::spawn(found(group, record.clone(), node.id()));
+    }
+    Ok(())
+}
+
+/// Starts a new partition's group: the first leader at once, any other voter if nobody else did.
+async fn found(group: Group, record: PartitionRecord, node: meridian_base::NodeId) {
+    if record.first_leader != Some(node) {
+        rt::sleep(START_PATIENCE).await;
+        if !group.is_pristine() || group.leader().is_some() {
+            return;
+        }
+    }
+    if let Err(why) = group.initialize(&record.replicas.voters).await {
+        tracing::warn!(partition = record.id.0, %why, "a new partition cannot be started");
+    }
+}
+
+async fn close(node: &Node, hosted: &HostedPartition) {
+    let partition = hosted.spec.partition;
+    node.hosting.take_partition(partition);
+    if let Err(why) = hosted.group.remove().await {
+        tracing::warn!(partition = partition.0, %why, "a closed replica's log is not dropped");
+        return;
+    }
+    let (engine, spec) = (Arc::clone(&hosted.engine), hosted.spec.clone());
+    let gone = rt::blocking(move || PartitionReplica::for_install(engine, spec).destroy()).await;
+    match gone {
+        Ok(()) => tracing::info!(partition = partition.0, "a replica was removed from this node"),
+        Err(why) => tracing::warn!(partition = partition.0, %why, "a closed replica's data stays"),
+    }
+}
