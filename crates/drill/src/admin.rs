@@ -4,7 +4,7 @@
 //!
 //! - Nothing is repeated here: callers decide what to ask again.
 //!
-//! Tested below: the parsing of answers; the calls by the drills themselves.
+//! Tested below: the parsing of answers; the calls by `rehearsal.rs`.
 
 use std::time::Duration;
 

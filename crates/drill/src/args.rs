@@ -140,9 +140,15 @@ pub struct Common {
     /// Limit of the 99th percentile of the latency that counts as recovered.
     #[arg(long, default_value = "500ms", value_parser = span)]
     pub p99_limit: Duration,
-    /// Load before the fault; a random phase of up to two seconds is added.
+    /// Load before the fault.
     #[arg(long, default_value = "5s", value_parser = span)]
     pub warmup: Duration,
+    /// Longest random addition to the warm-up, so that faults meet timers at every phase.
+    #[arg(long, default_value = "2s", value_parser = span)]
+    pub phase: Duration,
+    /// Load that goes on after the return.
+    #[arg(long, default_value = "3s", value_parser = span)]
+    pub aftermath: Duration,
     /// Longest wait for recovery before a trial is given up.
     #[arg(long, default_value = "60s", value_parser = span)]
     pub patience: Duration,

@@ -1,6 +1,6 @@
 //! `meridian drill evacuate`: a region is left in an orderly way, under load, and comes back.
 //!
-//! Tested by running it.
+//! Tested by `rehearsal.rs` on a cluster in memory, and by running it.
 
 use anyhow::Context as _;
 

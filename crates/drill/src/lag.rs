@@ -7,7 +7,7 @@
 //! - The region that took the write is not distinguished: it shows the marker at once, and a sample
 //!   is the longest wait of any region that shows it.
 //!
-//! Tested by the drills themselves.
+//! Tested by `rehearsal.rs`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ use crate::record::{Clock, Nanos};
 use crate::report::LagSample;
 
 /// Between two markers.
-const MARKER_PERIOD: Duration = Duration::from_millis(500);
+const MARKER_PERIOD: Duration = Duration::from_millis(200);
 /// Between two looks for a marker.
 const LOOK_PERIOD: Duration = Duration::from_millis(4);
 /// Between two looks at a region that does not answer.

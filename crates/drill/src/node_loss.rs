@@ -7,7 +7,8 @@
 //!
 //! - A history is never cut: unknown calls of earlier trials may still take effect.
 //!
-//! Tested by running it; the checks in `meridian-checker`.
+//! Tested by `rehearsal.rs` on a cluster in memory, and by running it; the checks in
+//! `meridian-checker`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,8 +36,6 @@ pub const POOL_KEYS: u32 = 128;
 const CONDITIONAL_PERCENT: u8 = 30;
 /// Longest wait for the node to serve again.
 const NODE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Load that goes on after the return.
-const AFTERMATH: Duration = Duration::from_secs(2);
 /// Longest wait for every partition to have a leader.
 const LEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Findings of one kind that are named.
@@ -98,7 +97,7 @@ pub async fn run(
     }
     stage.await_health(node, "/health/ready", NODE_TIMEOUT).await?;
     let returned = stage.clock.now();
-    tokio::time::sleep(AFTERMATH).await;
+    tokio::time::sleep(stage.common.aftermath).await;
     let records = load.finish().await;
     stage.progress.step("checking the history");
     let times = Times { fault: fault_times, returning, returned };

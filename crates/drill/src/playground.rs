@@ -29,6 +29,8 @@ const BASE_PORTS: std::ops::Range<u16> = 10_000..31_000;
 /// Offsets of the ports that a playground uses from its base.
 const PORT_BLOCKS: [u16; 3] = [0, 100, 200];
 const ROUTER_OFFSET: u16 = 90;
+/// What the playground and its nodes log, in its data folder.
+const LOG_FILE: &str = "playground.log";
 /// Tells the program whose end is its own end, however that comes.
 const PARENT_VARIABLE: &str = "MERIDIAN_PARENT_PID";
 /// Ports between the first nodes of two regions.
@@ -76,7 +78,7 @@ impl Ground {
             (None, None) => anyhow::bail!("no data folder"),
         };
         std::fs::create_dir_all(&data_dir)?;
-        let log = data_dir.join("playground.log");
+        let log = data_dir.join(LOG_FILE);
         let port = free_base_port(shape.regions.len(), shape.nodes_per_region)?;
         let mut child = command(shape, port, &data_dir, &log)?
             .spawn()
@@ -90,6 +92,12 @@ impl Ground {
             return Err(error.context(tail));
         }
         Ok(ground)
+    }
+
+    /// The end of the log of a playground that was started here.
+    pub fn last_words(&self) -> Option<String> {
+        self.child.as_ref()?;
+        Some(tail(&self.file.with_file_name(LOG_FILE)))
     }
 
     /// True if the playground was started here.

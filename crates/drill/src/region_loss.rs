@@ -1,6 +1,11 @@
 //! `meridian drill region-loss`: a whole region goes, without a word, and comes back.
 //!
-//! Tested by running it.
+//! # Invariants
+//!
+//! - T0 is read before the first action of a fault, its end after the last.
+//! - A restore is asked of the survivors, never of the region itself.
+//!
+//! Tested by `rehearsal.rs` on a cluster in memory, and by running it.
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@
 //! - What the survivors show is read once, through the router, right after its first served call:
 //!   exactly what the clients find in their new region.
 //!
-//! Tested by the drills themselves; the measures by `rpo_rto/tests.rs`.
+//! Tested by `rehearsal.rs` on a cluster in memory; the measures by `rpo_rto/tests.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,8 +32,6 @@ use crate::{evacuate, region_loss, verify};
 
 /// Calls served after the fault that prove that the router has moved.
 const TAKEOVER_CALLS: usize = 8;
-/// Load that goes on after the return.
-const AFTERMATH: Duration = Duration::from_secs(3);
 /// Longest wait for the regions to show the same.
 const CONVERGENCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Findings of one kind that are named.
@@ -83,7 +81,7 @@ pub async fn run(
     stage.warm_up().await;
     let course = course(stage, lose, departure, &load).await?;
     stage.progress.step("aftermath");
-    tokio::time::sleep(AFTERMATH).await;
+    tokio::time::sleep(stage.common.aftermath).await;
     let records = load.finish().await;
     let course = Course { lags: probe.finish(), ..course };
     stage.progress.step("comparing the regions");

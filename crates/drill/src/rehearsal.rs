@@ -24,7 +24,7 @@ async fn drilled(plant: Plant, line: &str) -> (Value, String, bool) {
     let (cluster, node) = World::serve(plant).await;
     std::fs::write(&file, cluster.to_string()).unwrap();
     let report: PathBuf = folder.path().join("report");
-    let quick = "--trials 1 --rate 100 --clients 8 --warmup 300ms --window 1s --patience 20s";
+    let quick = "--trials 1 --rate 100 --clients 8 --warmup 300ms --phase 200ms --window 1s --aftermath 300ms --patience 20s";
     let words = format!("drill {line} {quick} --seed 7 --report {}", report.display());
     let args = Program::try_parse_from(words.split(' ')).unwrap().drill;
     let shell = Shell { cluster: Some(file), output: Output::Text };

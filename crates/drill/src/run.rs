@@ -4,6 +4,8 @@
 //!
 //! - An interrupt ends the drill like any other end: the playground is stopped.
 //! - Trials that were completed are reported even if a later one could not be.
+//!
+//! Tested by `rehearsal.rs` on a cluster in memory.
 
 use std::process::ExitCode;
 
@@ -65,6 +67,9 @@ async fn perform(
         () = interrupted() => None,
     };
     let settings = settings(&stage, &home);
+    if let (Some(Err(_)), Some(words)) = (&ended, stage.ground.last_words()) {
+        stage.progress.say(&words);
+    }
     stage.close().await;
     let report = report(plan, common, settings, trials);
     if !report.trials.is_empty() {

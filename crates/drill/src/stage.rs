@@ -5,7 +5,7 @@
 //! - A drill that ends early leaves a cluster that it did not start as it found it, as far as it can:
 //!   stopped nodes continue, black holes are undone.
 //!
-//! Tested by the drills themselves.
+//! Tested by `rehearsal.rs` on a cluster in memory.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,8 +28,6 @@ use crate::table;
 
 /// Steps of the progress bar that a trial has at most.
 pub const STEPS_PER_TRIAL: u64 = 8;
-/// Longest random addition to the warm-up: several periods of every timer in the cluster.
-const PHASE_MAX: Duration = Duration::from_secs(2);
 /// Longest wait for the regions to be Active and the router to be home.
 const HOME_TIMEOUT: Duration = Duration::from_secs(60);
 /// Answers in a row that prove that the router prefers the home region.
@@ -120,7 +118,7 @@ impl Stage {
 
     /// A warm-up that ends at a random phase.
     pub async fn warm_up(&mut self) {
-        let phase = PHASE_MAX.mul_f64(self.random.random::<f64>());
+        let phase = self.common.phase.mul_f64(self.random.random::<f64>());
         tokio::time::sleep(self.common.warmup + phase).await;
     }
 

@@ -5,7 +5,7 @@
 //! - Everything goes through DynamoDB's own operations; a request that may be too early is repeated
 //!   until a deadline.
 //!
-//! Tested by the drills themselves.
+//! Tested by `rehearsal.rs` on a cluster in memory.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@
 //! - A replica that does not answer is a difference, not an exception.
 //! - Two regions are compared only where the table says that it is replicated.
 //!
-//! Tested below on answers as nodes give them, and by every drill.
+//! Tested in `verify/dump.rs` and `verify/replicas.rs`, and as a whole by `rehearsal.rs`.
 
 mod dump;
 mod replicas;

@@ -157,7 +157,7 @@ impl World {
 
     fn get(&mut self, at: usize, key: &str) -> Value {
         self.reads += 1;
-        let stale = self.plant == Plant::StaleReads && self.reads % 10 == 0;
+        let stale = self.plant == Plant::StaleReads && self.reads.is_multiple_of(10);
         match self.regions[at].items.get(key) {
             Some(Stored { before: Some(before), .. }) if stale => json!({ "Item": before }),
             Some(stored) => json!({ "Item": stored.item }),
@@ -256,7 +256,7 @@ impl World {
         let newer = |stored: &Stored| stored.version < change.stored.version;
         let applies = self.regions[to].items.get(&change.key).is_none_or(newer);
         if applies {
-            if self.plant == Plant::Corrupts && change.stored.version % 20 == 0 {
+            if self.plant == Plant::Corrupts && change.stored.version.is_multiple_of(20) {
                 change.stored.item["pad"] = json!({ "S": "other" });
             }
             self.regions[to].items.insert(change.key, change.stored);

@@ -1,4 +1,10 @@
 //! Small charts as inline SVG.
+//!
+//! # Invariants
+//!
+//! - Colours come from the classes of the page, so that both of its schemes fit.
+//!
+//! Tested below and by `report/tests.rs`.
 
 use std::fmt::Write as _;
 

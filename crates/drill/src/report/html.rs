@@ -1,4 +1,10 @@
 //! The report as one HTML file.
+//!
+//! # Invariants
+//!
+//! - Every text that is not markup is escaped.
+//!
+//! Tested by `report/tests.rs`.
 
 use std::fmt::Write as _;
 
