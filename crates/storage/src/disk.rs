@@ -6,7 +6,7 @@
 //!   [`Disk::sync_dir`].
 //! - A data directory has one owner process: [`RealDisk`] holds a lock on it while it lives.
 //!
-//! Tested through the log, and by `disk/tests.rs`.
+//! Tested through the log and beside the code.
 
 use crate::StorageError;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -148,4 +148,63 @@ impl DiskFile for RealFile {
 pub fn free_bytes(dir: &Path) -> Result<u64, StorageError> {
     let stat = rustix::fs::statvfs(dir).map_err(|e| StorageError::io("stat", dir, e.into()))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LogOptions, LogRecord, SegmentedLog};
+    use tempfile::TempDir;
+
+    #[test]
+    fn a_data_directory_has_one_owner() {
+        let dir = TempDir::new().unwrap();
+        let first = RealDisk::open(dir.path()).unwrap();
+        assert!(matches!(RealDisk::open(dir.path()), Err(StorageError::Locked { .. })));
+        assert!(first.list().unwrap().is_empty());
+        drop(first);
+        RealDisk::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_log_of_real_files_is_found_again_and_read_while_it_grows() {
+        let dir = TempDir::new().unwrap();
+        let options = LogOptions { segment_bytes: 64 * 1024, ..LogOptions::default() };
+        let open = || {
+            let disk = RealDisk::open(dir.path()).unwrap();
+            SegmentedLog::open(Arc::new(disk), options.clone()).unwrap()
+        };
+        let (mut log, _) = open();
+        let reader = log.reader();
+        let payload = |i: u64| i.to_be_bytes().repeat(100);
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1000);
+        let checked = std::thread::scope(|scope| {
+            let reading = scope.spawn(move || {
+                let check = |(i, place)| assert_eq!(reader.read(place).unwrap(), payload(i));
+                receiver.iter().map(check).count()
+            });
+            for index in 1..=500u64 {
+                let entry = LogRecord::Entry { group: 1, index, term: 1, payload: payload(index) };
+                sender.send((index, log.append(&[entry]).unwrap()[0])).unwrap();
+            }
+            drop(sender);
+            reading.join().unwrap()
+        });
+        assert_eq!(checked, 500);
+        log.sync().unwrap();
+        assert!(log.segments() > 3);
+        assert!(log.disk_bytes() >= 400_000);
+        drop(log);
+        let (log, groups) = open();
+        assert_eq!(groups[&1].entries.len(), 500);
+        let last = groups[&1].entries[&500].location;
+        assert_eq!(log.reader().read(last).unwrap(), payload(500));
+    }
+
+    #[test]
+    fn free_space_is_told() {
+        let dir = TempDir::new().unwrap();
+        assert!(free_bytes(dir.path()).unwrap() > 0);
+        assert!(free_bytes(&dir.path().join("missing")).is_err());
+    }
 }

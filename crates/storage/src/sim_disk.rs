@@ -38,7 +38,8 @@ struct State {
     durable_names: BTreeMap<String, u64>,
     next_file: u64,
     capacity: Option<u64>,
-    fail_syncs: bool,
+    /// How many more syncs succeed; `None` for all.
+    syncs_left: Option<u64>,
     fail_writes: bool,
     syncs: u64,
 }
@@ -202,7 +203,12 @@ impl SimDisk {
 
     /// Whether syncs fail from now on.
     pub fn set_fail_syncs(&self, fail: bool) {
-        self.lock().fail_syncs = fail;
+        self.lock().syncs_left = fail.then_some(0);
+    }
+
+    /// Lets `count` more syncs succeed, of files or of the directory, and then fails all.
+    pub fn fail_syncs_after(&self, count: u64) {
+        self.lock().syncs_left = Some(count);
     }
 
     /// Whether writes fail from now on.
@@ -267,6 +273,17 @@ fn sectors(offset: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> 
 }
 
 impl State {
+    fn may_sync(&mut self) -> io::Result<()> {
+        match &mut self.syncs_left {
+            Some(0) => Err(io::Error::other("a simulated sync failure")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     fn name(&mut self, name: &str) -> u64 {
         let next = self.next_file;
         let file = *self.names.entry(name.to_string()).or_insert(next);
@@ -314,9 +331,7 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = self.alive()?;
-        if state.fail_syncs {
-            return Err(io::Error::other("a simulated sync failure"));
-        }
+        state.may_sync()?;
         state.durable_names = state.names.clone();
         Ok(())
     }
@@ -381,9 +396,7 @@ impl DiskFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.alive()?;
-        if state.fail_syncs {
-            return Err(io::Error::other("a simulated sync failure"));
-        }
+        state.may_sync()?;
         state.syncs += 1;
         let file = state.files.get_mut(&self.file).ok_or(io::ErrorKind::NotFound)?;
         for change in std::mem::take(&mut file.pending) {

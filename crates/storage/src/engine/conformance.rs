@@ -10,6 +10,11 @@ const ON_DISK: [EngineKind; 2] = [EngineKind::Fjall, EngineKind::Sled];
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
+/// A directory in memory where there is one: these tests lose no power, and sync very often.
+pub(super) fn temp_dir() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
+}
+
 pub(super) fn batch(puts: &[(&str, &str)]) -> Batch {
     let mut batch = Batch::new();
     puts.iter().for_each(|(key, value)| batch.put(*key, *value));
@@ -39,7 +44,7 @@ fn view_rows(view: &dyn View, range: Range) -> Rows {
 /// Runs `test` over a new engine of each kind.
 fn each(test: impl Fn(&dyn Engine)) {
     for kind in KINDS {
-        let dir = TempDir::new().unwrap();
+        let dir = temp_dir();
         test(&*open_engine(kind, dir.path()).unwrap());
     }
     test(&MemoryEngine::new());
@@ -187,7 +192,7 @@ fn a_view_is_consistent_while_others_write() {
 #[test]
 fn what_was_persisted_is_there_after_a_kill() {
     for kind in ON_DISK {
-        let (dir, image) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let (dir, image) = (temp_dir(), temp_dir());
         let engine = open_engine(kind, dir.path()).unwrap();
         for n in 0..50u64 {
             let mut changes = Batch::new();
@@ -207,7 +212,7 @@ fn what_was_persisted_is_there_after_a_kill() {
 #[test]
 fn a_kill_without_persist_leaves_whole_batches_in_their_order() {
     for kind in ON_DISK {
-        let dir = TempDir::new().unwrap();
+        let dir = temp_dir();
         let engine = open_engine(kind, dir.path()).unwrap();
         let mut persisted = 0;
         for n in 1..=60u64 {
@@ -222,7 +227,7 @@ fn a_kill_without_persist_leaves_whole_batches_in_their_order() {
                 persisted = n;
             }
             if n % 6 == 0 {
-                let image = TempDir::new().unwrap();
+                let image = temp_dir();
                 copy(dir.path(), image.path());
                 let found = rows(&*open_engine(kind, image.path()).unwrap()).unwrap();
                 let count = found.iter().filter(|(key, _)| key[0] == b'n').count() as u64;
@@ -255,7 +260,7 @@ fn a_crash_leaves_what_was_persisted() {
 #[test]
 fn a_directory_has_one_owner_and_one_engine() {
     for kind in ON_DISK {
-        let dir = TempDir::new().unwrap();
+        let dir = temp_dir();
         let engine = open_engine(kind, dir.path()).unwrap();
         let second = open_engine(kind, dir.path()).map(drop);
         assert!(matches!(second, Err(StorageError::Locked { .. })), "{second:?}");
@@ -270,7 +275,7 @@ fn a_directory_has_one_owner_and_one_engine() {
 #[test]
 fn a_key_that_is_too_long_is_refused_on_disk() {
     for kind in ON_DISK {
-        let dir = TempDir::new().unwrap();
+        let dir = temp_dir();
         let engine = open_engine(kind, dir.path()).unwrap();
         let mut changes = Batch::new();
         changes.put(vec![1; KEY_BYTES_MAX], [1]);
@@ -303,7 +308,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Runs a history and compares every view and the engine with ordered maps.
 fn run(kind: EngineKind, steps: &[Step]) {
-    let dir = TempDir::new().unwrap();
+    let dir = temp_dir();
     let mut engine = open_engine(kind, dir.path()).unwrap();
     let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let mut views: Vec<(Box<dyn View>, Rows)> = Vec::new();

@@ -3,7 +3,7 @@
 //! Whatever is overwritten, an open and a full read give an error, or a state that the engine had
 //! at or after its last persist.
 
-use super::conformance::{copy, rows};
+use super::conformance::{rows, temp_dir};
 use super::*;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,22 +11,39 @@ use tempfile::TempDir;
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// An engine's directory, and the states that may be found in it.
+/// The files of an engine, and the states that may be found in them.
 struct Sample {
     kind: EngineKind,
-    dir: TempDir,
+    files: Vec<Stored>,
     states: BTreeSet<Rows>,
+}
+
+struct Stored {
+    name: PathBuf,
+    /// Its bytes up to the last that is not zero.
+    bytes: Vec<u8>,
+    len: u64,
+}
+
+impl Stored {
+    fn write(&self, dir: &Path, bytes: &[u8]) {
+        let path = dir.join(&self.name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(self.len.max(bytes.len() as u64)).unwrap();
+    }
 }
 
 impl Sample {
     /// Ten batches that each rewrite five keys and add one, a persist after the sixth, and a kill.
-    fn new(kind: EngineKind, value_bytes: usize) -> Self {
-        let (live, dir) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let engine = open_engine(kind, live.path()).unwrap();
+    fn killed(kind: EngineKind) -> Self {
+        let dir = temp_dir();
+        let engine = open_engine(kind, dir.path()).unwrap();
         let mut states = BTreeSet::new();
         for n in 1..=10u8 {
             let mut changes = Batch::new();
-            (0..5u8).for_each(|key| changes.put([key], [vec![n; value_bytes], vec![key]].concat()));
+            (0..5u8).for_each(|key| changes.put([key], [vec![n; 40], vec![key]].concat()));
             changes.put([b'n', n], [n]);
             engine.write(changes).unwrap();
             if n == 6 {
@@ -36,113 +53,145 @@ impl Sample {
                 states.insert(rows(&*engine).unwrap());
             }
         }
-        copy(live.path(), dir.path());
-        Sample { kind, dir, states }
+        Sample::read(kind, dir.path(), states)
     }
 
-    /// The files of a copy that was opened and closed by the library, so that its other files
-    /// exist too.
-    fn settled(mut self) -> Self {
-        let engine = open_engine(self.kind, self.dir.path()).unwrap();
+    /// The same batches, persisted, the engine closed and opened again.
+    fn closed(kind: EngineKind) -> Self {
+        let dir = Sample::killed(kind).restore();
+        let engine = open_engine(kind, dir.path()).unwrap();
         engine.write(super::conformance::batch(&[("last", "1")])).unwrap();
         engine.persist().unwrap();
-        self.states = [rows(&*engine).unwrap()].into();
+        let states = [rows(&*engine).unwrap()].into();
         drop(engine);
-        self
+        Sample::read(kind, dir.path(), states)
     }
 
-    fn files(&self) -> Vec<PathBuf> {
+    /// As [`Sample::closed`], with fjall's memtables written to table files.
+    fn flushed() -> Self {
+        let Sample { kind, states, .. } = Sample::closed(EngineKind::Fjall);
+        let dir = Sample::closed(EngineKind::Fjall).restore();
+        let db = ::fjall::Database::builder(dir.path().join("fjall")).open().unwrap();
+        let data = db.keyspace("data", Default::default).unwrap();
+        data.rotate_memtable_and_wait().unwrap();
+        assert_eq!(data.table_count(), 1);
+        drop((db, data));
+        Sample::read(kind, dir.path(), states)
+    }
+
+    fn read(kind: EngineKind, dir: &Path, states: BTreeSet<Rows>) -> Self {
         let mut files = Vec::new();
-        walk(self.dir.path(), &mut files);
-        files.sort();
-        files
+        walk(dir, dir, &mut files);
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Sample { kind, files, states }
     }
 
-    /// Damages one file of a copy, and checks what an open and a read make of it. True when the
-    /// damage was noticed.
-    fn check(&self, file: &Path, what: &str, damage: impl FnOnce(&Path)) -> bool {
-        let image = TempDir::new().unwrap();
-        copy(self.dir.path(), image.path());
-        let name = file.strip_prefix(self.dir.path()).unwrap();
-        damage(&image.path().join(name));
-        let read = || open_engine(self.kind, image.path()).and_then(|engine| rows(&*engine));
+    fn restore(&self) -> TempDir {
+        let dir = temp_dir();
+        self.files.iter().for_each(|file| file.write(dir.path(), &file.bytes));
+        dir
+    }
+
+    /// Replaces the bytes of one file, and checks what an open and a read make of it. True when
+    /// the damage was noticed.
+    fn check(&self, file: &Stored, what: &str, bytes: &[u8]) -> bool {
+        let dir = self.restore();
+        file.write(dir.path(), bytes);
+        let read = || open_engine(self.kind, dir.path()).and_then(|engine| rows(&*engine));
+        let name = file.name.display();
         match read() {
             Ok(found) => {
                 let known = self.states.contains(&found);
-                assert!(known, "{:?} {} {what}: {} rows", self.kind, name.display(), found.len());
+                assert!(known, "{:?} {name} {what}: {} rows", self.kind, found.len());
                 false
             }
             Err(StorageError::Corrupt { .. }) => {
                 let again = read();
                 let remembered = matches!(again, Err(StorageError::Corrupt { .. }));
-                assert!(remembered, "{:?} {} {what}: {again:?}", self.kind, name.display());
+                assert!(remembered, "{:?} {name} {what}: {again:?}", self.kind);
                 true
             }
-            Err(e) => panic!("{:?} {} {what}: {e}", self.kind, name.display()),
+            Err(e) => panic!("{:?} {name} {what}: {e}", self.kind),
         }
     }
 }
 
-fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
+fn walk(root: &Path, dir: &Path, files: &mut Vec<Stored>) {
     for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let path = entry.path();
         if entry.file_type().unwrap().is_dir() {
-            walk(&entry.path(), files);
+            walk(root, &path, files);
         } else {
-            files.push(entry.path());
+            let mut bytes = std::fs::read(&path).unwrap();
+            let len = bytes.len() as u64;
+            bytes.truncate(bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1));
+            files.push(Stored { name: path.strip_prefix(root).unwrap().into(), bytes, len });
         }
     }
 }
 
-fn used(file: &Path) -> Vec<u8> {
-    let mut bytes = std::fs::read(file).unwrap();
-    bytes.truncate(bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1));
-    bytes
-}
-
-fn overwrite(file: &Path, at: usize, bytes: &[u8]) {
-    use std::os::unix::fs::FileExt;
-    let file = std::fs::File::options().write(true).open(file).unwrap();
-    file.write_all_at(bytes, at as u64).unwrap();
-}
-
-/// Flips a bit at about `steps` places of each file.
-fn flip(sample: &Sample, steps: usize) {
-    for file in sample.files() {
-        let bytes = used(&file);
-        for at in (0..bytes.len()).step_by((bytes.len() / steps).max(1)) {
-            let flipped = bytes[at] ^ (1 << (at % 8));
-            sample.check(&file, &format!("flip at {at}"), |f| overwrite(f, at, &[flipped]));
+/// Flips a bit at about `places` places of each file.
+fn flip(sample: &Sample, places: usize) {
+    for file in &sample.files {
+        for at in (0..file.bytes.len()).step_by((file.bytes.len() / places).max(1)) {
+            let mut bytes = file.bytes.clone();
+            bytes[at] ^= 1 << (at % 8);
+            sample.check(file, &format!("flip at {at}"), &bytes);
         }
     }
 }
 
 /// Overwrites blocks of each file.
-fn overwrite_blocks(sample: &Sample) {
-    for file in sample.files() {
-        let bytes = used(&file);
+fn overwrite(sample: &Sample, places: usize) {
+    for file in &sample.files {
         for fill in [0x00, 0xa5] {
-            for at in (0..bytes.len()).step_by((bytes.len() / 5).max(1)) {
-                let len = (bytes.len() - at).min(4096);
-                let what = format!("{len} of {fill} at {at}");
-                sample.check(&file, &what, |f| overwrite(f, at, &vec![fill; len]));
+            for at in (0..file.bytes.len()).step_by((file.bytes.len() / places).max(1)) {
+                let mut bytes = file.bytes.clone();
+                let end = bytes.len().min(at + 4096);
+                bytes[at..end].fill(fill);
+                sample.check(file, &format!("{fill} from {at} to {end}"), &bytes);
             }
         }
     }
 }
 
+fn places() -> usize {
+    std::env::var("MERIDIAN_DAMAGE_PLACES").ok().and_then(|n| n.parse().ok()).unwrap_or(4)
+}
+
 #[test]
 fn a_damaged_fjall_directory_is_noticed_or_harmless() {
-    for sample in [Sample::new(EngineKind::Fjall, 40), Sample::new(EngineKind::Fjall, 40).settled()]
-    {
-        flip(&sample, 40);
-        overwrite_blocks(&sample);
+    let kind = EngineKind::Fjall;
+    for sample in [Sample::killed(kind), Sample::closed(kind), Sample::flushed()] {
+        flip(&sample, places());
+        overwrite(&sample, places().div_ceil(4));
     }
 }
 
 #[test]
 fn a_damaged_sled_directory_is_noticed_or_harmless() {
-    for sample in [Sample::new(EngineKind::Sled, 40), Sample::new(EngineKind::Sled, 40).settled()] {
-        flip(&sample, 40);
-        overwrite_blocks(&sample);
+    let kind = EngineKind::Sled;
+    for sample in [Sample::killed(kind), Sample::closed(kind)] {
+        flip(&sample, places() * 4);
+        overwrite(&sample, places());
+    }
+}
+
+#[test]
+fn a_missing_file_is_noticed_or_harmless() {
+    let kinds = [EngineKind::Fjall, EngineKind::Sled];
+    for sample in kinds.map(Sample::closed).into_iter().chain([Sample::flushed()]) {
+        for file in &sample.files {
+            let dir = sample.restore();
+            std::fs::remove_file(dir.path().join(&file.name)).unwrap();
+            match open_engine(sample.kind, dir.path()).and_then(|engine| rows(&*engine)) {
+                Ok(found) => {
+                    let (known, name) = (sample.states.contains(&found), file.name.display());
+                    assert!(known, "{:?} {name}: {} rows", sample.kind, found.len());
+                }
+                Err(StorageError::Corrupt { .. }) => {}
+                Err(e) => panic!("{}: {e}", file.name.display()),
+            }
+        }
     }
 }

@@ -38,6 +38,9 @@ pub(super) fn check(dir: &Path) -> Result<(), StorageError> {
     if !dir.join(MARKER).exists() {
         return drop_unborn(dir, &journals);
     }
+    if journals.is_empty() {
+        return Err(StorageError::corrupt(dir, 0, "the journal is missing"));
+    }
     let mut last_seqno = None;
     let newest = journals.last_key_value().map(|(id, _)| *id);
     let first = journals.first_key_value().map_or(0, |(id, _)| *id);

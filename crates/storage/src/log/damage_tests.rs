@@ -122,6 +122,26 @@ fn overwritten_blocks_are_noticed_whatever_is_written() {
 }
 
 #[test]
+fn a_lost_sector_before_a_later_sync_is_damage() {
+    let disk = SimDisk::default();
+    let wide = || options(100_000, 4096);
+    let (mut log, _) = SegmentedLog::open(Arc::new(disk.clone()), wide()).unwrap();
+    for i in 1..=40 {
+        log.append(&[entry(1, i, &[9; 60])]).unwrap();
+        log.sync().unwrap();
+    }
+    let bytes = disk.contents(&file_name(1)).unwrap();
+    let sectors = log.active.end / 512;
+    for sector in 0..sectors - 1 {
+        let mut damaged = bytes.clone();
+        damaged[sector * 512..][..512].fill(0);
+        disk.set_contents(&file_name(1), damaged);
+        let open = SegmentedLog::open(Arc::new(disk.kill()), wide());
+        assert!(matches!(open, Err(StorageError::Corrupt { .. })), "sector {sector}");
+    }
+}
+
+#[test]
 fn a_record_inside_a_payload_is_not_taken_for_one() {
     let wide = || options(100_000, 0);
     let other = SimDisk::default();

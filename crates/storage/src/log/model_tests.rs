@@ -64,7 +64,7 @@ fn fitting(state: &State, group: u64, what: u8, size: usize, stamp: u64) -> LogR
     let first = purged.map_or(1, |upto| upto + 1);
     let within = first + u64::try_from(size).unwrap() % (next - first + 1);
     let mut payload = stamp.to_be_bytes().to_vec();
-    payload.resize(8 + size, if what % 2 == 0 { 0 } else { 0xaa });
+    payload.resize(8 + size, if what.is_multiple_of(2) { 0 } else { 0xaa });
     match what {
         0..=9 => LogRecord::Entry { group, index: next, term: stamp, payload },
         10 => LogRecord::Entry { group, index: within, term: stamp, payload },
@@ -83,7 +83,7 @@ enum Step {
     Sync,
     Trim,
     Capacity(Option<u64>),
-    FailSyncs,
+    FailSyncs(u64),
     FailWrites,
     Kill,
     Crash(u64),
@@ -98,7 +98,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Trim),
         1 => (1000u64..6000).prop_map(|c| Step::Capacity(Some(c))),
         2 => Just(Step::Capacity(None)),
-        1 => Just(Step::FailSyncs),
+        2 => (0u64..5).prop_map(Step::FailSyncs),
         1 => Just(Step::FailWrites),
         2 => Just(Step::Kill),
         3 => any::<u64>().prop_map(Step::Crash),
@@ -156,7 +156,7 @@ impl Run {
             Err(StorageError::Io { .. } | StorageError::Poisoned) => {
                 // A failed write may have left a part of itself.
                 self.since.extend(records);
-                self.reopen(self.disk.kill());
+                self.kill();
             }
             Err(e) => panic!("{e}"),
         }
@@ -169,6 +169,11 @@ impl Run {
             Err(StorageError::Io { .. } | StorageError::Poisoned) => self.reopen(self.disk.kill()),
             Err(e) => panic!("{e}"),
         }
+    }
+
+    /// Ends the process and starts it again; later it may lose power, without a sync between.
+    fn kill(&mut self) {
+        self.reopen(self.disk.kill());
     }
 
     fn reopen(&mut self, disk: SimDisk) {
@@ -217,14 +222,9 @@ impl Run {
                 assert!(!trimmed || self.log.segments() <= before);
             }
             Step::Capacity(bytes) => self.disk.set_capacity(*bytes),
-            Step::FailSyncs => self.disk.set_fail_syncs(true),
+            Step::FailSyncs(after) => self.disk.fail_syncs_after(*after),
             Step::FailWrites => self.disk.set_fail_writes(true),
-            Step::Kill => {
-                let disk = self.disk.kill();
-                self.reopen(disk.clone());
-                // An open makes everything it returns durable.
-                self.reopen(disk.crash(|_| 0));
-            }
+            Step::Kill => self.kill(),
             Step::Crash(seed) => {
                 let mut random = random(*seed);
                 self.reopen(self.disk.crash(|n| random() % (n + 1)));
