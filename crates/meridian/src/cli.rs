@@ -2,12 +2,15 @@
 
 use crate::admin::AdminArgs;
 use clap::{Args, Parser, Subcommand};
+use meridian_drill::DrillArgs;
+use meridian_drill::bench::BenchArgs;
+use meridian_drill::verify::VerifyArgs;
 use meridian_server::config::EngineChoice;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use crate::output::Output;
+pub use meridian_drill::{Output, Shell};
 
 /// A DynamoDB-compatible database in several regions.
 #[derive(Debug, Parser)]
@@ -24,15 +27,6 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What every command is told.
-#[derive(Debug, Clone)]
-pub struct Shell {
-    /// `--cluster FILE`.
-    pub cluster: Option<PathBuf>,
-    /// `--output`.
-    pub output: Output,
-}
-
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -46,6 +40,12 @@ pub enum Command {
     Router(ConfigArgs),
     /// Look after a cluster.
     Admin(AdminArgs),
+    /// Rehearse the loss of a region or a node, and measure what it costs.
+    Drill(DrillArgs),
+    /// Compare the replicas of each partition, and the regions of each global table.
+    Verify(VerifyArgs),
+    /// Measure an endpoint under load.
+    Bench(BenchArgs),
 }
 
 /// Arguments of `dev`.
@@ -121,19 +121,9 @@ pub struct ConfigArgs {
     pub print_config: bool,
 }
 
-/// A span of time: `60ms`, `1.5s`, `2m`, or `0`.
+/// A span of time as drills read it, or `0`.
 pub fn span(text: &str) -> Result<Duration, String> {
-    let number = text.trim_end_matches(char::is_alphabetic);
-    let scale = match &text[number.len()..] {
-        "us" => 1e-6,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" => 60.0,
-        "" if number == "0" => 1.0,
-        _ => return Err(format!("{text} is no span of time; write 60ms, 5s or 2m")),
-    };
-    let value: f64 = number.parse().map_err(|_| format!("{text} is no span of time"))?;
-    Duration::try_from_secs_f64(value * scale).map_err(|e| format!("{text}: {e}"))
+    if text == "0" { Ok(Duration::ZERO) } else { meridian_drill::args::span(text) }
 }
 
 fn region_name(text: &str) -> Result<String, String> {
@@ -180,6 +170,11 @@ mod tests {
             "admin cluster init --nodes 9",
             "admin conflicts t",
             "admin lag",
+            "drill region-loss --trials 10 --rate 300 --fault blackhole --output json",
+            "drill --cluster c.json node-loss",
+            "verify t --cluster c.json",
+            "--cluster c.json verify",
+            "bench --endpoint http://127.0.0.1:8000 --op put --closed",
         ] {
             let words = std::iter::once("meridian").chain(line.split_whitespace());
             Cli::try_parse_from(words).unwrap_or_else(|e| panic!("{line}: {e}"));

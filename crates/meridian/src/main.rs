@@ -10,6 +10,8 @@
 mod admin;
 mod cli;
 mod cluster_file;
+#[cfg(test)]
+mod deploy_tests;
 mod dev;
 mod launch;
 mod output;
@@ -19,7 +21,7 @@ mod run;
 mod serve;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, Shell};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = cli.output;
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             output::failed(output, &error);
             ExitCode::FAILURE
@@ -41,19 +43,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let shell = cli::Shell { cluster: cli.cluster, output: cli.output };
-    let done = runtime.block_on(async {
-        match cli.command {
-            Command::Dev(args) => dev::run(&args).await,
-            Command::Serve(args) => serve::run(&args).await,
-            Command::Router(args) => router::run(&args).await,
-            Command::Playground(args) => playground::run(&args, &shell).await,
-            Command::Admin(args) => admin::run(&args, &shell).await,
-        }
-    });
+    let shell = Shell { cluster: cli.cluster, output: cli.output };
+    let done = runtime.block_on(perform(cli.command, shell));
     // Blocking work that is left over (a disk that hangs) must not hold the process.
     runtime.shutdown_background();
     done
+}
+
+async fn perform(command: Command, shell: Shell) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Dev(args) => dev::run(&args).await?,
+        Command::Serve(args) => serve::run(&args).await?,
+        Command::Router(args) => router::run(&args).await?,
+        Command::Playground(args) => playground::run(&args, &shell).await?,
+        Command::Admin(args) => admin::run(&args, &shell).await?,
+        Command::Drill(args) => return meridian_drill::run(args, shell).await,
+        Command::Verify(args) => return meridian_drill::verify::run(args, shell).await,
+        Command::Bench(args) => return meridian_drill::bench::run(args, shell).await,
+    }
+    Ok(ExitCode::SUCCESS)
 }

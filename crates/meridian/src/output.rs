@@ -1,18 +1,9 @@
 //! What goes to stdout.
 
-use clap::ValueEnum;
+pub use meridian_drill::Output;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// How results are printed on stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Text,
-    /// Exactly one line of JSON.
-    Json,
-}
 
 /// Set once the one line of JSON was printed.
 static PRINTED: AtomicBool = AtomicBool::new(false);
