@@ -163,11 +163,6 @@ pub fn ranges(spec: &PartitionSpec) -> Vec<Range> {
     ]
 }
 
-/// True for the keys that make a replica usable: an install writes them last.
-pub(crate) fn is_head(engine_key: &[u8]) -> bool {
-    matches!(engine_key.first(), Some(&(MEMBERSHIP | MARKS | HEADER)))
-}
-
 /// True when `engine_key` belongs to the partition.
 pub(crate) fn owns(spec: &PartitionSpec, engine_key: &[u8]) -> bool {
     let Some((tag, rest)) = engine_key.split_first() else { return false };

@@ -208,7 +208,7 @@ fn tombstones_are_kept_in_global_tables_only() {
 fn tombstones_are_dropped_only_while_they_are_the_ones_meant() {
     let mut leader = Leader::new(1);
     leader.evaluator.start_reader(Reader::Region(2)).unwrap();
-    for n in 1..4 {
+    for n in 1..5 {
         leader.done(&put(n, "a"));
         leader.done(&delete(n));
     }
@@ -216,19 +216,21 @@ fn tombstones_are_dropped_only_while_they_are_the_ones_meant() {
         leader.evaluator.current(&key(n).encode().0).unwrap().0.unwrap().version
     };
     let stones: Vec<_> =
-        (1..4).map(|n| (key(n).encode().into_bytes(), version(&leader, n))).collect();
+        (1..5).map(|n| (key(n).encode().into_bytes(), version(&leader, n))).collect();
     leader.done(&put(1, "again"));
     leader.done(&delete(1));
     // In flight when the tombstones are to go.
     leader.write(&put(2, "again"));
+    leader.write(&put(3, "again"));
+    leader.write(&delete(3));
     leader.evaluator.drop_tombstones(&stones).unwrap().unwrap();
     leader.flush();
     assert_eq!(leader.get(2), Some(item(2, "again")));
     let view = leader.replica.engine().view().unwrap();
     let left = crate::read::digests(view.as_ref(), &spec_in(1), true, None, 10).unwrap();
     let left: Vec<_> = left.into_iter().map(|digest| digest.key).collect();
-    assert_eq!(left, [key(1).encode().into_bytes()]);
-    assert_eq!(leader.evaluator.drop_tombstones(&stones[2..]).unwrap(), None);
+    assert_eq!(left, [1, 3].map(|n| key(n).encode().into_bytes()));
+    assert_eq!(leader.evaluator.drop_tombstones(&stones[3..]).unwrap(), None);
 }
 
 #[test]

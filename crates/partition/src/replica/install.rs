@@ -4,7 +4,7 @@
 //!
 //! - From the first removal to the last chunk a marker stands in the engine, on disk before
 //!   anything is removed: a crash half-way is noticed at the next open.
-//! - Membership, marks and header are written last, with the removal of the marker.
+//! - The marker goes only when everything else is on disk.
 
 use super::PartitionReplica;
 use crate::PartitionError;
@@ -22,7 +22,6 @@ const REMOVE_KEYS: usize = 4096;
 pub(super) struct Installing {
     next: u64,
     complete: bool,
-    head: Batch,
 }
 
 impl PartitionReplica {
@@ -45,8 +44,7 @@ impl PartitionReplica {
             if !layout::owns(&self.spec, &key) {
                 return Err(PartitionError::Chunk("it holds keys of another partition"));
             }
-            let part = if layout::is_head(&key) { &mut installing.head } else { &mut batch };
-            part.put(key, value);
+            batch.put(key, value);
         }
         self.engine.write(batch)?;
         installing.next = installing.next.saturating_add(1);
@@ -62,7 +60,7 @@ impl PartitionReplica {
         }
         // What came before must be on disk before the marker goes.
         self.engine.persist()?;
-        let mut batch = installing.head;
+        let mut batch = Batch::new();
         batch.delete(layout::installing_key(self.spec.partition));
         self.engine.write(batch)?;
         self.engine.persist()?;
