@@ -1,52 +1,33 @@
-//! The runtime seam: tokio in a process; tokio on paused time, with a seeded wake order and a
-//! seeded random source, in a simulation.
+//! The runtime seam: tokio in a process; tokio on paused time, with a seeded scheduler and a seeded
+//! random source, in a simulation.
 //!
 //! Nothing below `server` names `tokio::spawn`, `tokio::time` or a global random source: it calls
-//! the functions here. A simulation thread calls [`simulate`] first; from then on every task of
-//! the thread may be held back for some turns when it is woken, as the seed says, and every random
-//! number comes from the seed. Virtual time is tokio's paused clock.
+//! the functions here. A simulation thread calls [`simulate`] first; from then on the seed decides
+//! which of the ready tasks runs, and every random number comes from it. Virtual time is tokio's
+//! paused clock.
 //!
 //! Tested by the simulation's replay test: one seed, one history.
+
+mod simulation;
+
+pub use simulation::{
+    Panicked, Process, conduct, kill, pause, resume, simulate, simulating, stop_simulation,
+};
 
 use openraft::OptionalSend;
 use openraft::async_runtime::AsyncRuntime;
 use openraft::impls::TokioRuntime;
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-use std::cell::RefCell;
+use rand::Rng;
+use simulation::Gated;
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub use tokio::task::JoinHandle;
 pub use tokio::time::Instant;
 
-thread_local! {
-    static SIMULATION: RefCell<Option<SmallRng>> = const { RefCell::new(None) };
-}
-
-/// Makes this thread a simulation: random numbers and the wake order come from `seed`.
-pub fn simulate(seed: u64) {
-    SIMULATION.with(|s| *s.borrow_mut() = Some(SmallRng::seed_from_u64(seed)));
-}
-
-/// Ends the simulation of this thread.
-pub fn stop_simulation() {
-    SIMULATION.with(|s| *s.borrow_mut() = None);
-}
-
-/// True on a thread that simulates.
-pub fn simulating() -> bool {
-    SIMULATION.with(|s| s.borrow().is_some())
-}
-
 /// A random number: from the seed in a simulation, from the system otherwise.
 pub fn random() -> u64 {
-    SIMULATION.with(|s| match s.borrow_mut().as_mut() {
-        Some(rng) => rng.next_u64(),
-        None => rand::rng().next_u64(),
-    })
+    simulation::random().unwrap_or_else(|| rand::rng().next_u64())
 }
 
 /// A random number in `0..bound`; 0 where `bound` is 0.
@@ -60,10 +41,21 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    if simulating() {
-        tokio::spawn(Jittered { inner: Box::pin(future), holds: 0, fresh: true })
-    } else {
-        tokio::spawn(future)
+    match Gated::new(None, future) {
+        Ok(gated) => tokio::spawn(gated),
+        Err(future) => tokio::spawn(future),
+    }
+}
+
+/// Starts a task of a simulated process; outside of a simulation there is only one.
+pub fn spawn_in<F>(process: Process, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match Gated::new(Some(process), future) {
+        Ok(gated) => tokio::spawn(gated),
+        Err(future) => tokio::spawn(future),
     }
 }
 
@@ -110,32 +102,6 @@ pub fn now() -> Instant {
 /// Lets other tasks run.
 pub async fn yield_now() {
     tokio::task::yield_now().await;
-}
-
-/// Holds its future back for up to three turns after each wake, as the seed says: this permutes
-/// the order in which woken tasks run.
-struct Jittered<F> {
-    inner: Pin<Box<F>>,
-    holds: u8,
-    fresh: bool,
-}
-
-impl<F: Future> Future for Jittered<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        if self.fresh {
-            self.fresh = false;
-            self.holds = [0, 0, 1, 0, 2, 0, 1, 3][(random() & 7) as usize];
-        }
-        if self.holds > 0 {
-            self.holds -= 1;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        self.fresh = true;
-        self.inner.as_mut().poll(cx)
-    }
 }
 
 /// The random source that openraft asks.
