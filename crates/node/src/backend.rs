@@ -45,6 +45,11 @@ fn control_error(error: ControlError) -> ChangeError {
     })
 }
 
+/// A table as a change of it is answered: the planner may have moved it on already.
+fn with_status(table: &TableRecord, status: TableStatus) -> Arc<TableRecord> {
+    Arc::new(TableRecord { status, ..table.clone() })
+}
+
 impl Node {
     fn record(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {
         let catalog = self.catalog();
@@ -138,7 +143,7 @@ impl Backend for Node {
         self.make_table(name, definition, None).await??;
         let created = self.record(name)?;
         self.wait_until_active(name).await;
-        Ok(created)
+        Ok(with_status(&created, TableStatus::Creating))
     }
 
     async fn update_table(
@@ -148,7 +153,7 @@ impl Backend for Node {
     ) -> Result<Arc<TableRecord>, ChangeError> {
         let at_ms = self.options.clock.now_ms();
         self.change(&Command::UpdateTable { name: name.to_owned(), settings, at_ms }).await?;
-        self.record(name)
+        Ok(with_status(&*self.record(name)?, TableStatus::Updating))
     }
 
     async fn update_replicas(
@@ -184,12 +189,13 @@ impl Backend for Node {
             self.change_globally(&command).await?;
         }
         self.note_global(name).await?;
-        self.record(name)
+        Ok(with_status(&*self.record(name)?, TableStatus::Updating))
     }
 
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {
+        let table = self.record(name)?;
         self.change(&Command::DeleteTable { name: name.to_owned(), force: false }).await?;
-        self.record(name)
+        Ok(with_status(&table, TableStatus::Deleting))
     }
 
     async fn write(

@@ -8,8 +8,9 @@
 //! - No item request waits for a control group.
 //! - What was perhaps applied is never sent again.
 
-pub mod barrier;
+mod admin;
 mod backend;
+pub mod barrier;
 mod catalog;
 pub mod control;
 mod founding;

@@ -280,6 +280,7 @@ impl Node {
             let voters: Vec<NodeId> = voters.iter().copied().map(NodeId).collect();
             opened.initialize(&voters).await.map_err(failed)?;
         }
+        opened.elect_if_alone().await;
         self.hosting.add_group(opened);
         Ok(())
     }
@@ -311,9 +312,8 @@ impl Node {
         self.stopping.subscribe()
     }
 
-    /// Hands leaderships over and stops.
-    pub async fn stop(&self) {
-        self.stopping.send_replace(true);
+    /// Hands leaderships over, so that nobody has to find out that they are gone.
+    pub async fn hand_over(&self) {
         let groups = self.hosting.groups();
         let leaving: Vec<_> = groups
             .iter()
@@ -321,7 +321,13 @@ impl Node {
             .map(|group| group.step_down(HAND_OVER_LIMIT))
             .collect();
         futures_util::future::join_all(leaving).await;
-        for group in &groups {
+    }
+
+    /// Stops the node.
+    pub async fn stop(&self) {
+        self.stopping.send_replace(true);
+        self.hand_over().await;
+        for group in &self.hosting.groups() {
             group.shutdown().await;
         }
         let server = self.server.lock().expect("no holder panics").take();

@@ -52,8 +52,11 @@ async fn look(node: &Arc<Node>) -> bool {
     let mut complete = true;
     let mut wanted: BTreeSet<PartitionId> = BTreeSet::new();
     for record in catalog.partitions().filter(|p| p.replicas.holds(node.id())) {
-        wanted.insert(record.id);
         let Some(table) = catalog.table_by_id(record.table) else { continue };
+        if table.status == TableStatus::Deleting {
+            continue;
+        }
+        wanted.insert(record.id);
         if node.hosting.partition(record.id).is_some() {
             continue;
         }
@@ -80,6 +83,9 @@ async fn open(node: &Arc<Node>, record: &PartitionRecord, table: &TableRecord) -
         schema: table.definition.key.clone(),
     };
     let engine = Arc::clone(&node.engine);
+    if !node.log.knows(GroupId::Partition(record.id).to_u64()) {
+        clear(&engine, &spec).await?;
+    }
     let replica = match PartitionReplica::open(Arc::clone(&engine), spec.clone()) {
         Ok(replica) => replica,
         Err(PartitionError::Installing(_)) => {
@@ -117,8 +123,18 @@ async fn open(node: &Arc<Node>, record: &PartitionRecord, table: &TableRecord) -
     crate::replication::start(node, &hosted);
     if table.status == TableStatus::Creating && group.is_pristine() {
         rt::spawn(found(group, record.clone(), node.id()));
+    } else {
+        group.elect_if_alone().await;
     }
     Ok(())
+}
+
+/// A replica without a log is a new one: what the engine holds under its keys was left by a table
+/// that is gone, or by a replica whose log was dropped.
+async fn clear(engine: &Arc<dyn meridian_storage::Engine>, spec: &PartitionSpec) -> Result<(), String> {
+    let (engine, spec) = (Arc::clone(engine), spec.clone());
+    let cleared = rt::blocking(move || PartitionReplica::for_install(engine, spec).destroy()).await;
+    cleared.map_err(|e| e.to_string())
 }
 
 /// Starts a new partition's group: the first leader at once, any other voter if nobody else did.

@@ -223,7 +223,8 @@ impl Group {
     /// [`OpenError::Behind`] when the engine must first be rebuilt from a peer.
     pub async fn open(options: GroupOptions) -> Result<Group, OpenError> {
         let GroupOptions { node, group, log, network, machine, timing } = options;
-        let found = log.take_recovered(group.to_u64());
+        let found = log.recovered(group.to_u64());
+        let node_log = log.clone();
         let log = GroupLog::open(group, log, found)?;
         let machine = Machine::new(machine);
         let (applied, _) = machine.position()?;
@@ -236,6 +237,7 @@ impl Group {
         let raft = Raft::new(node.0, Arc::new(config), links, log.clone(), machine)
             .await
             .map_err(|e| OpenError::Raft(e.to_string()))?;
+        node_log.opened(group.to_u64());
         Ok(Group { id: group, node, raft, log })
     }
 
@@ -502,6 +504,15 @@ impl Group {
         let wait = self.raft.wait(Some(RELEASE_LIMIT));
         wait.metrics(covered, "the log is covered").await.map_err(|e| e.to_string())?;
         trigger.purge_log(upto.0).await.map_err(|e| e.to_string())
+    }
+
+    /// The only voter of a group waits for nobody: it leads at once instead of after an election
+    /// timeout.
+    pub async fn elect_if_alone(&self) {
+        let status = self.status();
+        if status.voters == [self.node] && status.leading.is_none() {
+            let _ = self.elect().await;
+        }
     }
 
     /// Asks for an election at once.

@@ -173,6 +173,7 @@ impl GroupLog {
     /// Drops everything that the node's log holds of this group.
     pub async fn forget(&self) -> Result<(), String> {
         *self.index() = Index::default();
+        self.log.forgotten(self.group.to_u64());
         self.log.write_durably(vec![LogRecord::Forget { group: self.group.to_u64() }]).await
     }
 

@@ -13,8 +13,8 @@ use crate::rt;
 use meridian_storage::{
     Location, LogReader, LogRecord, Pin, RecoveredGroup, SegmentedLog, StorageError,
 };
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -51,7 +51,15 @@ pub struct NodeLog {
     queue: mpsc::Sender<Job>,
     reader: LogReader,
     pinned: Arc<Mutex<Vec<Pin>>>,
-    recovered: Arc<Mutex<BTreeMap<u64, RecoveredGroup>>>,
+    groups: Arc<Mutex<Groups>>,
+}
+
+/// What the log knows of groups.
+struct Groups {
+    /// What recovery found, until the group is open.
+    found: BTreeMap<u64, RecoveredGroup>,
+    /// Those with a record in the log.
+    known: BTreeSet<u64>,
 }
 
 impl NodeLog {
@@ -73,23 +81,43 @@ impl NodeLog {
                 .spawn(move || writer.run_thread(jobs))
                 .expect("a thread for the log starts at process start");
         }
-        NodeLog { queue, reader, pinned, recovered: Arc::new(Mutex::new(recovered)) }
+        let known = recovered.keys().copied().collect();
+        let groups = Groups { found: recovered, known };
+        NodeLog { queue, reader, pinned, groups: Arc::new(Mutex::new(groups)) }
     }
 
-    /// Takes what recovery found of a group; empty for a new one.
-    pub fn take_recovered(&self, group: u64) -> RecoveredGroup {
-        let mut recovered = self.recovered.lock().expect("no holder panics");
-        recovered.remove(&group).unwrap_or_default()
+    fn groups(&self) -> MutexGuard<'_, Groups> {
+        self.groups.lock().expect("no holder panics")
     }
 
-    /// The groups that recovery found and nobody took yet.
-    pub fn recovered_groups(&self) -> Vec<u64> {
-        self.recovered.lock().expect("no holder panics").keys().copied().collect()
+    /// What recovery found of a group; empty for a new one. It is kept until the group is open, so
+    /// that an opening that failed can be tried again.
+    pub fn recovered(&self, group: u64) -> RecoveredGroup {
+        self.groups().found.get(&group).cloned().unwrap_or_default()
     }
 
-    /// True when recovery found nothing of the group.
+    /// Notes that a group is open.
+    pub fn opened(&self, group: u64) {
+        let mut groups = self.groups();
+        groups.found.remove(&group);
+        groups.known.insert(group);
+    }
+
+    /// Notes that a group's records were dropped.
+    pub fn forgotten(&self, group: u64) {
+        let mut groups = self.groups();
+        groups.found.remove(&group);
+        groups.known.remove(&group);
+    }
+
+    /// Groups that recovery found and nobody opened.
+    pub fn unopened(&self) -> Vec<u64> {
+        self.groups().found.keys().copied().collect()
+    }
+
+    /// True when the log holds a record of the group: its replica here is not a new one.
     pub fn knows(&self, group: u64) -> bool {
-        self.recovered.lock().expect("no holder panics").contains_key(&group)
+        self.groups().known.contains(&group)
     }
 
     /// The groups whose entries keep the oldest segment: they should flush and purge.
