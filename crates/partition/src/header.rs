@@ -4,6 +4,8 @@
 //!
 //! - Both start with a format version and a CRC-32; damage is a decode error.
 //! - `last` is at least every version applied and every floor accepted.
+//!
+//! Tested by `record/tests.rs` and `replica/tests.rs`.
 
 use crate::command::Note;
 use crate::layout;
@@ -35,6 +37,9 @@ pub enum Reader {
     Index(u64),
     /// The point-in-time archive.
     Archive,
+    /// Holds the change log while what the partition holds is copied to a region (its number);
+    /// dropped when the copy is done, so that a new leader knows whether it was.
+    Copy(u16),
 }
 
 /// The partition takes no more writes: they belong to the target region.
@@ -270,6 +275,10 @@ pub(crate) fn put_reader(out: &mut Vec<u8>, reader: Reader) {
             put_var(out, number);
         }
         Reader::Archive => out.push(3),
+        Reader::Copy(number) => {
+            out.push(4);
+            put_var(out, u64::from(number));
+        }
     }
 }
 
@@ -282,6 +291,9 @@ pub(crate) fn read_reader(bytes: &mut Bytes<'_>) -> Result<Reader, DecodeError> 
         1 => Ok(Reader::Stream),
         2 => Ok(Reader::Index(bytes.var()?)),
         3 => Ok(Reader::Archive),
+        4 => u16::try_from(bytes.var()?)
+            .map(Reader::Copy)
+            .map_err(|_| DecodeError::Unknown("region")),
         _ => Err(DecodeError::Unknown("reader")),
     }
 }

@@ -79,7 +79,8 @@ impl GlobalState {
         let highest = self.regions.values().map(|region| region.id.number).max().unwrap_or(0);
         let number = highest.checked_add(1).ok_or(Refusal::LimitExceeded)?;
         let id = RegionId::new(number);
-        let record = RegionRecord { id, status: RegionStatus::Active, epoch: 1, since_ms: at_ms };
+        let status = RegionStatus::Active;
+        let record = RegionRecord { id, status, epoch: 1, since_ms: at_ms, restored_ms: None };
         self.regions.insert(name.to_owned(), record);
         Ok(Done::Region(id))
     }
@@ -127,6 +128,9 @@ impl GlobalState {
             | RegionStatus::Recovering => {}
         }
         let region = self.regions.get_mut(name).ok_or(Refusal::RegionNotFound)?;
+        if region.status == RegionStatus::Recovering && to.is_active() {
+            region.restored_ms = Some(at_ms);
+        }
         region.status = to.clone();
         region.epoch += 1;
         region.since_ms = at_ms;

@@ -42,6 +42,9 @@ pub struct RegionRecord {
     pub epoch: u64,
     /// Since when it has this status, ms since the Unix epoch.
     pub since_ms: u64,
+    /// When it last came back to Active from Recovering, ms since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_ms: Option<u64>,
 }
 
 /// A node of the cluster.
