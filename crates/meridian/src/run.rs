@@ -45,7 +45,7 @@ pub async fn node(mut config: NodeConfig, kind: Kind) -> anyhow::Result<()> {
     }
     let switch = Switch::new();
     let launched = launch::start(&config, kind, peers, switch.clone()).await?;
-    let Launched { handler, backend, running } = launched;
+    let Launched { handler, backend, node } = launched;
     let edge = DynamoEdge::new(&config.region, handler, EdgeLimits::default());
     let limits = ListenLimits::default();
     let clients = HttpServer::start(clients, switch.clone(), limits, Arc::new(edge))
@@ -64,19 +64,15 @@ pub async fn node(mut config: NodeConfig, kind: Kind) -> anyhow::Result<()> {
     if kind == Kind::Dev {
         output::line(&format!("ready http://{}", clients.local()));
     }
-    let asked = tokio::select! {
-        signal = process::asked_to_stop() => Ok(signal?),
-        failure = running.failed() => Err(failure),
-    };
-    let signal = asked?;
+    let signal = process::asked_to_stop().await?;
     tracing::info!(signal, "node stops");
     // A black hole would hold every connection for ever.
     switch.set(false);
-    if tokio::time::timeout(HAND_OVER_TIME, running.hand_over()).await.is_err() {
+    if tokio::time::timeout(HAND_OVER_TIME, node.hand_over()).await.is_err() {
         tracing::warn!("leaders were not handed over in time");
     }
     clients.stop(FINISH_TIME).await;
-    if tokio::time::timeout(HAND_OVER_TIME, running.stop()).await.is_err() {
+    if tokio::time::timeout(HAND_OVER_TIME, node.stop()).await.is_err() {
         tracing::warn!("the node did not come to rest in time");
     }
     admin.stop(Duration::ZERO).await;
