@@ -22,12 +22,19 @@ const FORMAT: u8 = 1;
 const CONTROL: u8 = 0x00;
 
 /// What a control group replicates.
-pub trait ControlState: Stored + Clone + Default + Send + Sync + 'static {
+pub trait ControlState: Stored + Clone + Send + Sync + 'static {
+    /// The state before the first command.
+    fn fresh() -> Self;
+
     /// Applies an encoded command; gives the encoded answer.
     fn apply_encoded(&mut self, index: LogIndex, command: &[u8]) -> Vec<u8>;
 }
 
 impl ControlState for global::GlobalState {
+    fn fresh() -> Self {
+        global::GlobalState::new()
+    }
+
     fn apply_encoded(&mut self, index: LogIndex, command: &[u8]) -> Vec<u8> {
         // A command of a newer program: the answer is empty, which its proposer reads as unknown.
         global::Command::decode(command)
@@ -37,6 +44,10 @@ impl ControlState for global::GlobalState {
 }
 
 impl ControlState for region::RegionState {
+    fn fresh() -> Self {
+        region::RegionState::new()
+    }
+
     fn apply_encoded(&mut self, index: LogIndex, command: &[u8]) -> Vec<u8> {
         region::Command::decode(command)
             .map(|command| Answer(self.apply(index, &command)).encode())
@@ -107,7 +118,7 @@ impl<S: ControlState> ControlMachine<S> {
     ) -> Result<(Self, watch::Receiver<Arc<S>>), MachineError> {
         let (state, applied) = match engine.get(&state_key(group)).map_err(stopped)? {
             Some(bytes) => decode(&bytes).map_err(stopped)?,
-            None => (S::default(), Applied::default()),
+            None => (S::fresh(), Applied::default()),
         };
         let published = Arc::new(watch::Sender::new(Arc::new(state.clone())));
         let watcher = published.subscribe();
