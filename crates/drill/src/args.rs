@@ -166,7 +166,7 @@ pub struct Common {
     pub seed: Option<u64>,
 }
 
-/// A span of time: `60ms`, `1.5s`, `2m`.
+/// A span of time: `60ms`, `1.5s`, `2m`, or `0`.
 pub fn span(text: &str) -> Result<Duration, String> {
     let number = text.trim_end_matches(char::is_alphabetic);
     let seconds = match &text[number.len()..] {
@@ -174,6 +174,7 @@ pub fn span(text: &str) -> Result<Duration, String> {
         "ms" => 1e-3,
         "s" => 1.0,
         "m" => 60.0,
+        "" if number == "0" => 1.0,
         _ => return Err(format!("{text} is no span of time; write 60ms, 5s or 2m")),
     };
     let value: f64 = number.parse().map_err(|_| format!("{number} is not a number"))?;
@@ -230,6 +231,7 @@ mod tests {
         assert_eq!(span("60ms").unwrap(), Duration::from_millis(60));
         assert_eq!(span("1.5s").unwrap(), Duration::from_millis(1500));
         assert_eq!(span("2m").unwrap(), Duration::from_secs(120));
+        assert_eq!(span("0").unwrap(), Duration::ZERO);
         for bad in ["60", "ms", "-1s", "1 fortnight"] {
             assert!(span(bad).is_err(), "{bad}");
         }

@@ -84,7 +84,8 @@ async fn dump_partition(
 
 /// An entry of a dump; tombstones are no items.
 fn stored(entry: &Value, partition: u64) -> Option<(String, StoredItem)> {
-    let item = entry.get("item").filter(|item| !item.is_null())?;
+    let item =
+        entry.get("item").filter(|item| item.as_object().is_some_and(|one| !one.is_empty()))?;
     let key = entry.get("key").unwrap_or(item).to_string();
     let version = match entry.get("version") {
         Some(Value::String(version)) => version.clone(),
@@ -158,6 +159,8 @@ mod tests {
         let tombstone = json!({"key": {"pk": {"S": "gone"}}, "item": null, "version": "7@1"});
         let mut with_tombstone = entries.to_vec();
         with_tombstone.push(tombstone);
+        with_tombstone
+            .push(json!({"key": {"pk": {"S": "gone too"}}, "item": {}, "version": "8@1"}));
         let found = differences(&dump("one", &entries), &dump("other", &with_tombstone));
         assert_eq!(found, Vec::<String>::new());
     }
