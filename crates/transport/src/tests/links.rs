@@ -1,13 +1,17 @@
 //! Links that break, move and come back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Echo, PATIENCE, TWO, address_of, began, config, connected, pair, server, until};
-use crate::{CallError, Kind, serve};
+use crate::dial::{Purpose, dial};
+use crate::ear::Heard;
+use crate::meter::Meter;
+use crate::{CallError, Kind, PeerConfig, Timing, serve, session};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_comes_back_is_found_again() {
@@ -112,4 +116,36 @@ async fn a_forgotten_peer_and_this_node_are_not_called() {
     assert!(pair.peers.links().is_empty());
     let call = pair.peers.call(TWO, Kind::Item, Bytes::new(), PATIENCE).await;
     assert_eq!(call, Err(CallError::NotSent));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_address_is_tried_at_once() {
+    let never = PATIENCE * 10;
+    let timing = Timing { backoff_min: never, backoff_max: never, ..Timing::default() };
+    let pair = pair(PeerConfig { timing, ..config(1, "a") }, config(3, "a")).await;
+    until("the first attempt failed", || pair.peers.link(TWO).problem.is_some()).await;
+    let (two, _) = server(&config(2, "a")).await;
+    pair.peers.set_address(TWO, address_of(&two, "a"));
+    connected(&pair.peers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_given_up_leaves_no_socket_behind() {
+    let two = config(2, "a");
+    let (server, _) = server(&two).await;
+    let one = config(1, "a");
+    let heard = Heard::new();
+    let address = address_of(&server, "a");
+    let dialled = dial(&one, &address, TWO, Purpose::Session, heard.clone()).await.unwrap();
+    let (calls, reader) = session::start(dialled, &one.timing, &Meter::new());
+    // The peer reads nothing, so that nothing can be flushed to it either.
+    two.switch.set(true);
+    let payload = Bytes::from(vec![0; 1024 * 1024]);
+    let call = || {
+        let deadline = Instant::now() + Duration::from_millis(50);
+        calls.call(Kind::Item, payload.clone(), deadline)
+    };
+    while call().await != Err(CallError::NotSent) {}
+    drop((calls, reader));
+    until("the socket is gone", || Arc::strong_count(&heard) == 1).await;
 }
