@@ -6,6 +6,8 @@
 //! # Invariants
 //!
 //! - An encoded change decodes to an equal one; any other bytes decode to an error, never a panic.
+//!
+//! Tested below.
 
 use crate::codec::{DecodeError, Reader, put_bytes, put_var, put_vector, put_version};
 use crate::hlc::{Hlc, Version, VersionVector};

@@ -3,6 +3,8 @@
 //! # Invariants
 //!
 //! - Encoded forms start with their version and decode to equal values; other bytes give an error.
+//!
+//! Tested by `batch/tests.rs` and the sample.
 
 #[cfg(test)]
 mod tests;

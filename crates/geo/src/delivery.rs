@@ -1,4 +1,8 @@
 //! Random writes in three regions, delivered in any order and any number of times.
+//!
+//! # Invariants
+//!
+//! - A region in here stamps and stores as `partition` does, and merges by the rule alone.
 
 use meridian_base::merge::{Side, joined_base, merge};
 use meridian_base::{Hlc, RegionId, Version, VersionVector};

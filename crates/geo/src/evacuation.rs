@@ -7,6 +7,8 @@
 //!
 //! - A region counts as evacuated only when every partition's freeze lies at or below what every
 //!   other active region has acknowledged: RPO 0 by construction.
+//!
+//! Tested below.
 
 use crate::received::ReceivedClosed;
 use meridian_base::{Hlc, PartitionId, Position};

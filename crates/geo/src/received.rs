@@ -2,6 +2,12 @@
 //!
 //! Partition maps differ between regions: an announcement holds for the origin partition's range,
 //! and a region's closed version over a range is known only when announcements cover all of it.
+//!
+//! # Invariants
+//!
+//! - A gap between announcements gives no answer, never a guess.
+//!
+//! Tested below.
 
 use meridian_base::{Hlc, Received};
 

@@ -166,7 +166,11 @@ impl Marks {
 
     /// True when other regions hold this table, so that deletes must be remembered.
     pub fn is_global(&self) -> bool {
-        !self.received.is_empty() || self.cursors.keys().any(|r| matches!(r, Reader::Region(_)))
+        let other_region = |reader: &Reader| match reader {
+            Reader::Region(_) | Reader::Copy(_) => true,
+            Reader::Stream | Reader::Index(_) | Reader::Archive => false,
+        };
+        !self.received.is_empty() || self.cursors.keys().any(other_region)
     }
 
     /// The position up to which every reader has read; none without readers.

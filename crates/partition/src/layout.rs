@@ -7,6 +7,8 @@
 //!
 //! - Key spaces of different tags, tables and partitions never overlap.
 //! - [`ranges`] covers every key of a partition and none of any other, header last.
+//!
+//! Tested by `replica/tests.rs`, where a replica is removed beside its neighbour.
 
 use meridian_base::{PartitionId, Position, RegionId, TableId, Version};
 use meridian_model::{KeyRange, KeySchema};

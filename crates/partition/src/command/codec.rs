@@ -1,4 +1,10 @@
 //! Commands as bytes: format version, kind, content.
+//!
+//! # Invariants
+//!
+//! - Tags are never used again for something else.
+//!
+//! Tested by `command/tests.rs`.
 
 use super::{Batch, Command, ItemMutation, Mutation, Note};
 use crate::header::{put_reader, read_reader};

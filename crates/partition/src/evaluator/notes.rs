@@ -1,4 +1,10 @@
 //! Decisions that touch no item: cursors, announcements, freezes, trims, tombstones.
+//!
+//! # Invariants
+//!
+//! - A note changes the marks here at once, as applying it will: later requests of the drain see it.
+//!
+//! Tested by `evaluator/tests.rs` and `changes/tests.rs`.
 
 use super::Evaluator;
 use crate::PartitionError;

@@ -6,6 +6,8 @@
 //! - A change that overwrites or loses to a concurrent one is in the conflict log; delivering it
 //!   again adds nothing.
 //! - A change from the future is committed before it is acknowledged, and applied when due.
+//!
+//! Tested by `evaluator/tests/replicated.rs`.
 
 use super::{Evaluated, Evaluator};
 use crate::PartitionError;

@@ -6,6 +6,8 @@
 //! - In a table of several regions a put or update that changes nothing is written all the same: its
 //!   version must beat an older concurrent write of another region, or that write would silently
 //!   undo what was acknowledged here. A delete of nothing never is: it has nothing to protect.
+//!
+//! Tested by `evaluator/tests.rs` and `evaluator/tests/model.rs`.
 
 use super::{Evaluated, Evaluator};
 use crate::PartitionError;

@@ -1,4 +1,10 @@
 //! Entries of the change log, and changes of other regions that wait for their time.
+//!
+//! # Invariants
+//!
+//! - A change record holds all that a follower of the log needs: it reads no item.
+//!
+//! Tested by `record/tests.rs`.
 
 use super::{Image, checked, read_flag, unchecked};
 use meridian_base::change::{put_image, put_origin, read_image, read_origin};

@@ -1,4 +1,10 @@
 //! What replication found: conflicts, and what became of stranded writes.
+//!
+//! # Invariants
+//!
+//! - Both name versions, not images: a record stays small whatever the item.
+//!
+//! Tested by `record/tests.rs`.
 
 use super::{checked, read_flag, unchecked};
 use meridian_base::change::{put_origin, read_origin};

@@ -99,6 +99,17 @@ fn marks() -> Marks {
     }
 }
 
+#[test]
+fn marks_keep_every_kind_of_reader() {
+    use LogReader::{Archive, Copy, Index, Region, Stream};
+    let readers = [Region(u16::MAX), Stream, Index(u64::MAX), Archive, Copy(7)];
+    let marks = Marks {
+        cursors: readers.into_iter().zip((1..).map(Position)).collect(),
+        ..Marks::default()
+    };
+    assert_eq!(Marks::decode(&marks.encode()), Ok(marks));
+}
+
 /// Reads a stored form and writes it again.
 type Again = fn(&[u8]) -> Result<Vec<u8>, DecodeError>;
 

@@ -5,6 +5,8 @@
 //! - From the first removal to the last chunk a marker stands in the engine, on disk before
 //!   anything is removed: a crash half-way is noticed at the next open.
 //! - The marker goes only when everything else is on disk.
+//!
+//! Tested by `replica/tests.rs`, cut short after every chunk.
 
 use super::PartitionReplica;
 use crate::PartitionError;

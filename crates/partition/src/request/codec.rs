@@ -1,4 +1,10 @@
 //! Requests and answers as bytes, for the way to the leader's node: format version, content.
+//!
+//! # Invariants
+//!
+//! - Expressions travel as text and are compiled again: one that does not compile is an error.
+//!
+//! Tested by `request/tests.rs`.
 
 use super::{
     Action, Done, Get, GetOutcome, Page, PageRequest, Refusal, Returns, Write, WriteOutcome,
