@@ -37,7 +37,7 @@ impl AdminBackend for Node {
             AdminCall::Tables => Ok(self.tables_json().await),
             AdminCall::Regions => Ok(self.regions_json()),
             AdminCall::Conflicts { table } => self.conflicts_json(&table).await,
-            AdminCall::Lag => Ok(self.lag_json()),
+            AdminCall::Lag => Ok(self.lag_json().await),
             AdminCall::Digest { table, partition } => self.digest_json(&table, partition),
             AdminCall::Dump { table, partition, after } => {
                 self.dump_json(&table, partition, after.as_deref())

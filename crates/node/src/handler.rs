@@ -98,6 +98,9 @@ impl Node {
             ControlRequest::Propose { group, command } => self.propose_here(group, command).await,
             ControlRequest::Observe => Ok(planner::observed_here(self)),
             ControlRequest::Step(step) => self.step_here(step).await,
+            ControlRequest::Regions(request) => {
+                self.answer_regions(request).await.map(ControlAnswer::Regions)
+            }
         }
     }
 

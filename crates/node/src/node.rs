@@ -212,6 +212,7 @@ impl Node {
         rt::spawn(partitions::reconcile(Arc::clone(self)));
         rt::spawn(registrar::run(Arc::clone(self)));
         rt::spawn(planner::run(Arc::clone(self)));
+        crate::regions::watch::start(self);
         Ok(())
     }
 

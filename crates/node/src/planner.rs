@@ -149,7 +149,8 @@ async fn ask(node: &Node, other: NodeId) -> Vec<Observation> {
         | ControlAnswer::Done
         | ControlAnswer::Proposed { .. }
         | ControlAnswer::NotLeader { .. }
-        | ControlAnswer::Unknown => Vec::new(),
+        | ControlAnswer::Unknown
+        | ControlAnswer::Regions(_) => Vec::new(),
     }
 }
 
@@ -182,7 +183,6 @@ async fn plan_region(node: &Arc<Node>) {
     }
     let leaders = leaders_of(&view);
     join_all(steps.into_iter().map(|step| carry_out(node, step, &leaders))).await;
-    crate::replication::plan(node, &view).await;
 }
 
 fn is_live(silent_ms: &BTreeMap<NodeId, u64>, id: NodeId, limits: &Limits) -> bool {

@@ -1,6 +1,7 @@
 //! What nodes ask of each other about the cluster itself. JSON behind a format byte.
 
 use crate::identity::{Founder, Founding};
+use crate::regions::message::{RegionsAnswer, RegionsRequest};
 use meridian_base::codec::DecodeError;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub enum ControlRequest {
     Observe,
     /// Carry out a change of a group that you lead.
     Step(GroupStep),
+    /// Something about regions.
+    Regions(RegionsRequest),
 }
 
 /// One change of a group's members or leader.
@@ -106,6 +109,8 @@ pub enum ControlAnswer {
     },
     /// It may have been done.
     Unknown,
+    /// To `Regions`.
+    Regions(RegionsAnswer),
 }
 
 /// The sent form.
