@@ -23,6 +23,9 @@ const FINISH_TIME: Duration = Duration::from_secs(3);
 /// Longest time for leaders to hand over and data to be written when the node stops.
 const HAND_OVER_TIME: Duration = Duration::from_secs(5);
 
+/// Time between two looks at whether a node of `dev` is ready.
+const READY_LOOK: Duration = Duration::from_millis(2);
+
 /// Which kind of node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -62,6 +65,9 @@ pub async fn node(mut config: NodeConfig, kind: Kind) -> anyhow::Result<()> {
         "node listens"
     );
     if kind == Kind::Dev {
+        while node.ready().is_err() {
+            tokio::time::sleep(READY_LOOK).await;
+        }
         output::line(&format!("ready http://{}", clients.local()));
     }
     let signal = process::asked_to_stop().await?;
