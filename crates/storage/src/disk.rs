@@ -66,18 +66,23 @@ impl RealDisk {
     /// [`StorageError::Locked`] when another process has it.
     pub fn open(dir: &Path) -> Result<Self, StorageError> {
         std::fs::create_dir_all(dir).map_err(|e| StorageError::io("create", dir, e))?;
-        let path = dir.join(LOCK_NAME);
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|e| StorageError::io("open", &path, e))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(RealDisk { dir: dir.to_path_buf(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(StorageError::Locked { dir: dir.to_path_buf() }),
-            Err(TryLockError::Error(e)) => Err(StorageError::io("lock", &path, e)),
-        }
+        Ok(RealDisk { dir: dir.to_path_buf(), _lock: lock_dir(dir)? })
+    }
+}
+
+/// Takes the lock file of a directory; the lock ends with the handle.
+pub(crate) fn lock_dir(dir: &Path) -> Result<File, StorageError> {
+    let path = dir.join(LOCK_NAME);
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| StorageError::io("open", &path, e))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StorageError::Locked { dir: dir.to_path_buf() }),
+        Err(TryLockError::Error(e)) => Err(StorageError::io("lock", &path, e)),
     }
 }
 

@@ -332,7 +332,9 @@ impl Disk for SimDisk {
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = self.alive()?;
         state.may_sync()?;
-        state.durable_names = state.names.clone();
+        let State { names, durable_names, files, .. } = &mut *state;
+        durable_names.clone_from(names);
+        files.retain(|file, _| names.values().any(|named| named == file));
         Ok(())
     }
 }

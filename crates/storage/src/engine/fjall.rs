@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Blocks kept in memory, bytes.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Writes kept in memory before a table file is made of them, bytes.
-const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
 /// Journals kept before memtables are flushed, bytes; the least that fjall takes.
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 /// Table files kept open.
@@ -56,9 +56,7 @@ impl FjallEngine {
         shared.ledger.guard(|| shared.ledger.check(persisted.as_deref()))?;
         let engine = FjallEngine { shared: Arc::new(shared) };
         let ledger = &engine.shared.ledger;
-        ledger.verify_if_doubtful(|| {
-            engine.scan(Range::all(), &mut |_, _| super::Control::Continue(()))
-        })?;
+        ledger.verify(|| engine.scan(Range::all(), &mut |_, _| super::Control::Continue(())))?;
         Ok(engine)
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! # Invariants
 //!
+//! - A directory has one owner process.
 //! - The number in the file is never above the one in an undamaged engine.
 //! - Damage that was seen once is reported by every later open, until the directory is removed.
 //! - Nothing is promised after a failed persist.
@@ -15,6 +16,7 @@
 
 use super::EngineKind;
 use crate::StorageError;
+use crate::disk::lock_dir;
 use meridian_base::codec::Reader;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -28,12 +30,15 @@ const FORMAT: u32 = 1;
 const MARK_FILE: &str = "persisted";
 const DAMAGED_FILE: &str = "damaged";
 const DOUBTFUL_FILE: &str = "doubtful";
+/// Up to this size an engine is read as a whole when it is opened, bytes: some 100 ms.
+const VERIFIED_BYTES_MAX: u64 = 48 * 1024 * 1024;
 
 /// The files of ours in an engine's directory.
 #[derive(Debug)]
 pub(super) struct Ledger {
     dir: PathBuf,
     kind: EngineKind,
+    _lock: File,
     persisted: Mutex<u64>,
     dirty: AtomicBool,
     poisoned: AtomicBool,
@@ -42,15 +47,16 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Reads the files in `dir`, or makes them for an engine that is to be made.
     pub fn open(dir: &Path, kind: EngineKind) -> Result<Self, StorageError> {
+        let io = |action| move |e| StorageError::io(action, dir, e);
+        std::fs::create_dir_all(dir).map_err(io("create"))?;
         let ledger = Ledger {
             dir: dir.to_path_buf(),
             kind,
+            _lock: lock_dir(dir)?,
             persisted: Mutex::new(0),
             dirty: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
         };
-        let io = |action| move |e| StorageError::io(action, dir, e);
-        std::fs::create_dir_all(dir).map_err(io("create"))?;
         if let Some(why) = ledger.note(DAMAGED_FILE)? {
             return Err(ledger.corrupt(&format!("damage was found earlier: {why}")));
         }
@@ -146,13 +152,16 @@ impl Ledger {
     }
 
     /// Runs `verify`, which reads everything, when a background task of the library failed in an
-    /// earlier life, maybe over damage.
-    pub fn verify_if_doubtful(
+    /// earlier life, maybe over damage, and whenever that is quick.
+    pub fn verify(
         &self,
         verify: impl FnOnce() -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        if self.note(DOUBTFUL_FILE)?.is_some() {
+        let doubtful = self.note(DOUBTFUL_FILE)?.is_some();
+        if doubtful || disk_bytes(&self.dir) <= VERIFIED_BYTES_MAX {
             verify()?;
+        }
+        if doubtful {
             let path = self.dir.join(DOUBTFUL_FILE);
             std::fs::remove_file(&path).map_err(|e| StorageError::io("remove", &path, e))?;
         }

@@ -18,11 +18,15 @@ use crate::StorageError;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Pages kept in memory, bytes.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// How often sled writes its buffers by itself, ms.
 const FLUSH_EVERY_MS: u64 = 1000;
+/// How long sled's own lock is waited for: 5 s together.
+const LOCK_TRIES_MAX: u32 = 1000;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Ordered bytes in sled.
 pub(super) struct SledEngine {
@@ -46,26 +50,36 @@ impl SledEngine {
         tree.ledger.guard(|| tree.ledger.check(persisted.as_deref()))?;
         let engine = SledEngine { data: Versioned::new(tree) };
         let ledger = &engine.data.ordered.ledger;
-        ledger.verify_if_doubtful(|| {
+        ledger.verify(|| {
             engine.data.ordered.scan(&Range::all(), &mut |_, _| Control::Continue(()))
         })?;
         Ok(engine)
     }
 }
 
+/// Opens the library. Threads of a handle that this process dropped may hold sled's lock for a
+/// moment longer; other processes are kept out by the ledger's.
 fn open_library(dir: &Path) -> sled::Result<sled::Db> {
-    sled::Config::new()
+    let config = sled::Config::new()
         .path(dir)
         .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(Some(FLUSH_EVERY_MS))
-        .open()
+        .flush_every_ms(Some(FLUSH_EVERY_MS));
+    for _ in 0..LOCK_TRIES_MAX {
+        match config.open() {
+            Err(e) if is_locked(&e) => std::thread::sleep(LOCK_PAUSE),
+            opened => return opened,
+        }
+    }
+    config.open()
+}
+
+fn is_locked(e: &sled::Error) -> bool {
+    matches!(e, sled::Error::Io(e) if e.to_string().contains("could not acquire lock"))
 }
 
 fn error(dir: &Path, e: sled::Error) -> StorageError {
     match e {
-        sled::Error::Io(e) if e.to_string().contains("could not acquire lock") => {
-            StorageError::Locked { dir: dir.to_path_buf() }
-        }
+        e if is_locked(&e) => StorageError::Locked { dir: dir.to_path_buf() },
         sled::Error::Io(e) => ledger::io_error(dir, e),
         other => StorageError::corrupt(dir, 0, other.to_string()),
     }

@@ -81,6 +81,7 @@ impl LogReader {
         let mut bytes = vec![0; payload + FRAME_BYTES];
         file.read_at(u64::from(offset), &mut bytes).map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => bad("the file ends within a record"),
+            io::ErrorKind::NotFound => StorageError::Removed { segment },
             _ => StorageError::io("read", &path, e),
         })?;
         let header = Header::read(segment, offset, &bytes)

@@ -204,3 +204,48 @@ fn one_sync_covers_many_appends_and_an_idle_one_costs_nothing() {
     log.sync().unwrap();
     assert_eq!(disk.syncs(), before + 1);
 }
+
+/// The log whose files are committed under `samples/log-1`, in the format of that number.
+fn sample_disk() -> SimDisk {
+    let disk = SimDisk::default();
+    let (mut log, _) = SegmentedLog::open(Arc::new(disk.clone()), options(400, 64)).unwrap();
+    let committed = LogRecord::Committed { group: 1, bytes: b"committed".to_vec() };
+    log.append(&[vote(1), vote(16), vote(17)]).unwrap();
+    log.append(&[entry(1, 0, b"zero"), entry(1, 1, b"one"), committed]).unwrap();
+    log.append(&[entry(16, 7, b"seven"), entry(16, 8, b""), purge(16, 7)]).unwrap();
+    log.append(&[entry(1, 2, b"two"), LogRecord::Forget { group: 17 }]).unwrap();
+    log.append(&[LogRecord::Truncate { group: 1, from: 2 }, purge(1, 0)]).unwrap();
+    log.append(&[entry(1, 2, b"again"), purge(1, 1), purge(16, 7)]).unwrap();
+    log.trim().unwrap();
+    disk
+}
+
+const SAMPLE: &[(&str, &[u8])] = &[
+    ("0000000000000002.log", include_bytes!("../../samples/log-1/0000000000000002.log")),
+    ("0000000000000003.log", include_bytes!("../../samples/log-1/0000000000000003.log")),
+];
+
+#[test]
+fn the_first_format_is_written_and_read() {
+    let written = sample_disk();
+    if let Some(dir) = std::env::var_os("MERIDIAN_WRITE_SAMPLES") {
+        let dir = std::path::Path::new(&dir);
+        for name in written.list().unwrap() {
+            std::fs::write(dir.join(&name), written.contents(&name).unwrap()).unwrap();
+        }
+    }
+    let disk = SimDisk::default();
+    for (name, bytes) in SAMPLE {
+        disk.set_contents(name, bytes.to_vec());
+        assert_eq!(written.contents(name).as_deref(), Some(*bytes), "{name}");
+    }
+    assert_eq!(written.list().unwrap().len(), SAMPLE.len());
+    let (log, groups) = open(&disk).unwrap();
+    assert_eq!(groups.keys().copied().collect::<Vec<_>>(), [1, 16]);
+    assert_eq!(indexes(&groups[&1]), [2]);
+    assert_eq!(indexes(&groups[&16]), [8]);
+    assert_eq!(groups[&1].committed.as_deref(), Some(&b"committed"[..]));
+    assert_eq!(groups[&1].vote, groups[&16].vote);
+    assert_eq!(groups[&16].purged.as_ref().unwrap().upto, 7);
+    assert_eq!(log.reader().read(groups[&1].entries[&2].location).unwrap(), b"again");
+}
