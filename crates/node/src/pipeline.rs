@@ -388,7 +388,7 @@ impl Pipeline {
         };
         Ok(match sequence {
             Some(sequence) => Evaluated::Write { outcome: true, sequence },
-            None => Evaluated::Answer { outcome: false, after: None },
+            None => Evaluated::Answer { outcome: false, after: evaluator.pending() },
         })
     }
 

@@ -176,13 +176,19 @@ async fn plan_region(node: &Arc<Node>) {
     let silent_ms = silent_ms(node);
     let view = View { state: &state, silent_ms: silent_ms.clone(), groups, limits };
     let mut steps = plan(&view);
-    if let Some(said) = own {
+    if let Some(said) = own.filter(|said| all_known(said, |id| state.nodes().contains_key(&id))) {
         let desired = region_members(&state, &said.voters(), &silent_ms, &view.limits);
         let live = |id: NodeId| is_live(&silent_ms, id, &view.limits);
         steps.extend(member_step(GroupId::Region, &desired, &said, live));
     }
     let leaders = leaders_of(&view);
     join_all(steps.into_iter().map(|step| carry_out(node, step, &leaders))).await;
+}
+
+/// True when every member has registered. Founders are members before they have: the group must not
+/// lose them for that. A node that was removed stays in the directory.
+fn all_known(said: &Observed, knows: impl Fn(NodeId) -> bool) -> bool {
+    said.configs.iter().flatten().chain(&said.learners).all(|id| knows(*id))
 }
 
 fn is_live(silent_ms: &BTreeMap<NodeId, u64>, id: NodeId, limits: &Limits) -> bool {
@@ -198,6 +204,9 @@ async fn plan_global(node: &Arc<Node>) {
     let Some(said) = observe(GroupId::Global, &group.status()) else { return };
     let said = to_observed(node.id(), said);
     let (state, silent_ms) = (node.control.global_state(), silent_ms(node));
+    if !all_known(&said, |id| state.nodes().contains_key(&id)) {
+        return;
+    }
     let limits = Limits::default();
     let desired = global_members(&state, &said.voters(), &silent_ms, &limits);
     let live = |id: NodeId| is_live(&silent_ms, id, &limits);
