@@ -20,7 +20,10 @@ pub mod log;
 pub mod sim_disk;
 
 pub use disk::{Disk, DiskFile, RealDisk, free_bytes};
-pub use engine::{Batch, Control, Engine, EngineKind, MemoryEngine, Op, Range, View, open_engine};
+pub use engine::{
+    Batch, Control, Engine, EngineKind, MemoryEngine, Op, Range, View, open_engine,
+    open_engine_alone,
+};
 pub use error::StorageError;
 pub use log::{
     Location, LogOptions, LogReader, LogRecord, Pin, Purged, RecoveredEntry, RecoveredGroup,

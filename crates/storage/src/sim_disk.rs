@@ -407,3 +407,92 @@ impl DiskFile for SimFile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_keeps_what_was_synced_and_as_much_of_the_rest_as_it_is_told() {
+        for kept in 0..=7 {
+            let disk = SimDisk::default();
+            let file = disk.create("a").unwrap();
+            file.write_at(0, b"synced").unwrap();
+            file.sync().unwrap();
+            disk.sync_dir().unwrap();
+            file.write_at(6, b"lost").unwrap();
+            file.write_at(0, b"SYN").unwrap();
+            let disk = disk.crash(|unsynced| kept.min(unsynced));
+            let expected = [
+                "synced",
+                "syncedl",
+                "syncedlo",
+                "syncedlos",
+                "syncedlost",
+                "Syncedlost",
+                "SYncedlost",
+                "SYNcedlost",
+            ];
+            assert_eq!(disk.contents("a").unwrap(), expected[kept].as_bytes());
+        }
+    }
+
+    #[test]
+    fn names_are_durable_once_the_directory_is_synced() {
+        for kept in [0, 1] {
+            let disk = SimDisk::default();
+            for name in ["old", "new"] {
+                disk.create(name).unwrap().sync().unwrap();
+                if name == "old" {
+                    disk.sync_dir().unwrap();
+                }
+            }
+            disk.remove("old").unwrap();
+            let found = disk.crash(|_| kept).list().unwrap();
+            assert_eq!(found, if kept == 0 { ["old"] } else { ["new"] });
+        }
+    }
+
+    #[test]
+    fn sectors_are_lost_one_by_one() {
+        let disk = SimDisk::default();
+        let file = disk.create("a").unwrap();
+        disk.sync_dir().unwrap();
+        file.write_at(0, &[1; 3 * SECTOR_BYTES]).unwrap();
+        let mut sector = 0;
+        let disk = disk.crash_by_sector(|_| {
+            sector += 1;
+            usize::from(sector != 2)
+        });
+        let contents = disk.contents("a").unwrap();
+        let sectors: Vec<_> = contents.chunks(SECTOR_BYTES).map(|s| s[0]).collect();
+        assert_eq!(sectors, [1, 0, 1]);
+    }
+
+    #[test]
+    fn handles_of_the_dead_fail_and_files_do_not() {
+        let disk = SimDisk::default();
+        let file = disk.create("a").unwrap();
+        file.write_at(0, b"x").unwrap();
+        let next = disk.kill();
+        assert!(file.len().is_err() && disk.list().is_err());
+        assert_eq!(next.open("a").unwrap().len().unwrap(), 1);
+        assert!(next.flip_bit("a", 0, 0));
+        assert_eq!(next.contents("a").unwrap(), b"y");
+        assert!(!next.flip_bit("a", 1, 0));
+    }
+
+    #[test]
+    fn a_full_disk_takes_a_part() {
+        let disk = SimDisk::default();
+        let file = disk.create("a").unwrap();
+        disk.set_capacity(Some(3));
+        assert_eq!(file.write_at(0, b"four").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(disk.contents("a").unwrap(), b"fou");
+        disk.set_capacity(None);
+        file.write_at(0, b"four").unwrap();
+        disk.fail_syncs_after(1);
+        assert!(file.sync().is_ok() && file.sync().is_err() && disk.sync_dir().is_err());
+        assert_eq!(disk.syncs(), 1);
+    }
+}

@@ -43,7 +43,7 @@ impl Sample {
         let mut states = BTreeSet::new();
         for n in 1..=10u8 {
             let mut changes = Batch::new();
-            (0..5u8).for_each(|key| changes.put([key], [vec![n; 40], vec![key]].concat()));
+            (0..5u8).for_each(|key| changes.put([key], [vec![n; 700], vec![key]].concat()));
             changes.put([b'n', n], [n]);
             engine.write(changes).unwrap();
             if n == 6 {
@@ -175,6 +175,31 @@ fn a_damaged_sled_directory_is_noticed_or_harmless() {
         flip(&sample, places() * 4);
         overwrite(&sample, places());
     }
+}
+
+#[test]
+fn without_peers_only_what_was_persisted_must_be_whole() {
+    let sample = Sample::killed(EngineKind::Fjall);
+    let journal = sample.files.iter().find(|file| file.name.ends_with("0.jnl")).unwrap();
+    let mut dropped = 0;
+    for at in (0..journal.bytes.len()).step_by(499) {
+        let mut bytes = journal.bytes.clone();
+        let end = bytes.len().min(at + 64);
+        bytes[at..end].fill(0);
+        let noticed = sample.check(journal, &format!("zeros at {at}"), &bytes);
+        let dir = sample.restore();
+        journal.write(dir.path(), &bytes);
+        let found = open_engine_alone(sample.kind, dir.path()).and_then(|e| rows(&*e));
+        match found {
+            Ok(found) => {
+                assert!(sample.states.contains(&found), "zeros at {at}");
+                dropped += usize::from(noticed);
+            }
+            Err(StorageError::Corrupt { .. }) => assert!(noticed, "zeros at {at}"),
+            Err(e) => panic!("{e}"),
+        }
+    }
+    assert!(dropped > 0);
 }
 
 #[test]

@@ -9,7 +9,7 @@
 //!
 //! Tested by the conformance suite and by `damage.rs`.
 
-use super::fjall_check;
+use super::fjall_check::{self, JournalEnd};
 use super::keys::{self, PERSISTED};
 use super::ledger::{self, Ledger};
 use super::{Batch, Engine, EngineKind, Op, Range, View, Visit};
@@ -44,11 +44,11 @@ struct Shared {
 
 impl FjallEngine {
     /// Opens the engine in `dir`, making it when there is none.
-    pub fn open(dir: &Path) -> Result<Self, StorageError> {
+    pub fn open(dir: &Path, end: JournalEnd) -> Result<Self, StorageError> {
         let ledger = Ledger::open(dir, EngineKind::Fjall)?;
         let library = ledger.library_dir();
         let (db, data) = ledger.guard(|| {
-            fjall_check::check(&library)?;
+            fjall_check::check(&library, end)?;
             open_library(&library).map_err(|e| error(&library, e))
         })?;
         let shared = Shared { db, data, ledger, dir: library };

@@ -29,8 +29,9 @@ const MARKER: &str = "version";
 const END_OF_BATCH: [u8; 4] = *b"FJL\x03";
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Checks the journals and the manifests below `dir`, if there are any.
-pub(super) fn check(dir: &Path) -> Result<(), StorageError> {
+/// Checks the journals and the manifests below `dir`, if there are any. The end of the newest
+/// journal must look as `end` says.
+pub(super) fn check(dir: &Path, end: JournalEnd) -> Result<(), StorageError> {
     if !dir.exists() {
         return Ok(());
     }
@@ -48,7 +49,8 @@ pub(super) fn check(dir: &Path) -> Result<(), StorageError> {
         if *id != expected {
             return Err(StorageError::corrupt(dir, 0, format!("{expected}.jnl is missing")));
         }
-        check_journal(path, newest == Some(*id), &mut last_seqno)?;
+        let end = if newest == Some(*id) { end } else { JournalEnd::Complete };
+        check_journal(path, end, &mut last_seqno)?;
     }
     for keyspace in list(&dir.join("keyspaces"))? {
         check_manifest(&keyspace)?;
@@ -98,9 +100,20 @@ fn check_manifest(keyspace: &Path) -> Result<(), StorageError> {
     Ok(())
 }
 
+/// How a journal may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JournalEnd {
+    /// With a complete batch.
+    Complete,
+    /// With an incomplete batch, as a kill leaves it.
+    Torn,
+    /// With anything; fjall drops it, and the caller has those batches elsewhere.
+    Any,
+}
+
 fn check_journal(
     path: &Path,
-    newest: bool,
+    allowed: JournalEnd,
     last_seqno: &mut Option<u64>,
 ) -> Result<(), StorageError> {
     let file = File::open(path).map_err(|e| io_error(path, e))?;
@@ -118,11 +131,12 @@ fn check_journal(
             Err(Stop::Io(e)) => return Err(io_error(path, e)),
             Err(Stop::Checksum) => break "a batch's checksum does not hold",
             Err(Stop::NoBatch) => {
-                let torn = tail_is_torn(&file, end).map_err(|e| io_error(path, e))?;
-                match torn {
-                    Tail::Empty => return Ok(()),
-                    Tail::Torn if newest => return Ok(()),
-                    Tail::Torn | Tail::Damaged => break "what follows is not a batch",
+                let tail = tail(&file, end).map_err(|e| io_error(path, e))?;
+                match (tail, allowed) {
+                    (Tail::Empty, _) | (_, JournalEnd::Any) | (Tail::Torn, JournalEnd::Torn) => {
+                        return Ok(());
+                    }
+                    (Tail::Torn | Tail::Damaged, _) => break "what follows is not a batch",
                 }
             }
         }
@@ -226,7 +240,7 @@ enum Tail {
 
 /// A kill leaves the front part of one batch, then zeros; a batch that reached its end marker, or
 /// bytes behind a gap, were not left by one.
-fn tail_is_torn(file: &File, end: u64) -> std::io::Result<Tail> {
+fn tail(file: &File, end: u64) -> std::io::Result<Tail> {
     match next_nonzero(file, end)? {
         None => return Ok(Tail::Empty),
         Some(at) if at > end => return Ok(Tail::Damaged),

@@ -28,6 +28,7 @@ pub use keys::KEY_BYTES_MAX;
 pub use memory::MemoryEngine;
 
 use crate::StorageError;
+use fjall_check::JournalEnd;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
@@ -184,8 +185,19 @@ pub enum EngineKind {
 /// the replica. [`StorageError::Locked`] when another process has it, and
 /// [`StorageError::OtherEngine`] when it is another engine's.
 pub fn open_engine(kind: EngineKind, dir: &Path) -> Result<Arc<dyn Engine>, StorageError> {
+    open(kind, dir, JournalEnd::Torn)
+}
+
+/// As [`open_engine`], for a node that has no peers to be rebuilt from: damage behind the last
+/// persist, as a power loss may leave it, is dropped in silence, because the Raft log still holds
+/// those batches. Durable batches are never dropped.
+pub fn open_engine_alone(kind: EngineKind, dir: &Path) -> Result<Arc<dyn Engine>, StorageError> {
+    open(kind, dir, JournalEnd::Any)
+}
+
+fn open(kind: EngineKind, dir: &Path, end: JournalEnd) -> Result<Arc<dyn Engine>, StorageError> {
     Ok(match kind {
-        EngineKind::Fjall => Arc::new(fjall::FjallEngine::open(dir)?),
+        EngineKind::Fjall => Arc::new(fjall::FjallEngine::open(dir, end)?),
         EngineKind::Sled => Arc::new(sled::SledEngine::open(dir)?),
         EngineKind::Memory => Arc::new(MemoryEngine::volatile()),
     })
