@@ -12,6 +12,8 @@ mod admin;
 mod backend;
 pub mod barrier;
 mod catalog;
+#[cfg(test)]
+mod cluster_tests;
 pub mod control;
 mod founding;
 mod handler;

@@ -15,7 +15,7 @@ use meridian_base::{GroupId, NodeId, PartitionId};
 use meridian_control::planner::{
     Limits, Observed, Step, View, global_members, member_step, plan, region_members,
 };
-use meridian_control::region::RegionState;
+use meridian_control::region::{Command as RegionCommand, RegionState};
 use meridian_control::table::TableStatus;
 use meridian_raft::{GroupStatus, rt};
 use meridian_transport::Kind;
@@ -176,6 +176,9 @@ async fn plan_region(node: &Arc<Node>) {
     let silent_ms = silent_ms(node);
     let view = View { state: &state, silent_ms: silent_ms.clone(), groups, limits };
     let mut steps = plan(&view);
+    // Nodes close and remove what the catalog no longer names.
+    let deleting = state.tables().values().filter(|t| t.status == TableStatus::Deleting);
+    steps.extend(deleting.map(|t| Step::Propose(RegionCommand::TableGone { table: t.id })));
     if let Some(said) = own.filter(|said| all_known(said, |id| state.nodes().contains_key(&id))) {
         let desired = region_members(&state, &said.voters(), &silent_ms, &view.limits);
         let live = |id: NodeId| is_live(&silent_ms, id, &view.limits);

@@ -8,6 +8,7 @@
 //!
 //! Tested by `cluster_tests`.
 
+pub mod clocks;
 pub mod evacuate;
 pub mod message;
 pub mod restore;
@@ -81,9 +82,10 @@ impl Regions {
             return Vec::new();
         };
         let own_writes_only = own.status == ReplicaStatus::Creating;
-        let others = known.replicas.iter().filter(|(name, replica)| {
-            **name != self.own && holds(replica.status)
-        });
+        let others = known
+            .replicas
+            .iter()
+            .filter(|(name, replica)| **name != self.own && holds(replica.status));
         others
             .filter_map(|(name, _)| {
                 let number = global.regions().get(name)?.id.number;
@@ -100,7 +102,8 @@ impl RegionGate for Regions {
         loop {
             let arrived = self.hosting.partition(partition).is_none_or(|hosted| {
                 let acked = self.exchange.progress(partition, target).map(|known| known.acked);
-                let marks = hosted.replica.lock().marks().clone();
+                let replica = hosted.replica.lock();
+                let marks = replica.marks();
                 let stored = marks.cursors.get(&Reader::Region(target)).copied();
                 let is_copied = !marks.cursors.contains_key(&Reader::Copy(target));
                 is_copied && acked.max(stored).is_some_and(|position| position >= freeze.position)

@@ -32,9 +32,10 @@ pub fn record<'g>(global: &'g GlobalState, region: &str) -> Result<&'g RegionRec
 /// The numbers of the other Active regions that have a replica of each global table of `region`.
 pub fn active_others(global: &GlobalState, region: &str) -> BTreeMap<TableId, BTreeSet<u16>> {
     let others = |table: &meridian_control::global::GlobalTable| {
-        let holds = table.replicas.iter().filter(|(name, replica)| {
-            *name != region && replica.status == ReplicaStatus::Active
-        });
+        let holds = table
+            .replicas
+            .iter()
+            .filter(|(name, replica)| *name != region && replica.status == ReplicaStatus::Active);
         let records = holds.filter_map(|(name, _)| global.regions().get(name));
         records.filter(|r| r.status.is_active()).map(|r| r.id.number).collect()
     };

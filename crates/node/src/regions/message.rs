@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub enum RegionsRequest {
     /// Up to where is the global group's log applied, if you lead it?
     GlobalIndex,
+    /// What time is it?
+    Clock,
     /// Which partitions do you lead, how far did they get, and what did you hear of others?
     Standing,
     /// Note what an origin partition announced, if you lead the partition.
@@ -43,6 +45,8 @@ pub enum Findings {
 pub enum RegionsAnswer {
     /// To `GlobalIndex`.
     Index(u64),
+    /// To `Clock`: ms since the Unix epoch.
+    Clock(u64),
     /// To `Standing`.
     Standing(Box<Standing>),
     /// Done, or nothing to do.

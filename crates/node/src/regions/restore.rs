@@ -46,8 +46,13 @@ impl Node {
         let (stranded, summary) = self.stranded_of(region, &tables, since_ms).await?;
         let epoch = self.move_region(region, RegionStatus::Active, epoch).await?;
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(region, took_ms, merged = summary.merged,
-            overwritten = summary.overwritten, "a region is back");
+        tracing::info!(
+            region,
+            took_ms,
+            merged = summary.merged,
+            overwritten = summary.overwritten,
+            "a region is back"
+        );
         Ok(json!({
             "region": region,
             "state": RegionStatus::Active.name(),
@@ -59,11 +64,7 @@ impl Node {
         }))
     }
 
-    async fn begin_recovery(
-        &self,
-        region: &str,
-        known: &RegionRecord,
-    ) -> Result<u64, AdminError> {
+    async fn begin_recovery(&self, region: &str, known: &RegionRecord) -> Result<u64, AdminError> {
         let lost = match known.status {
             RegionStatus::Recovering => return Ok(known.epoch),
             RegionStatus::Draining { .. } => {
@@ -193,7 +194,11 @@ fn survivors(global: &GlobalState, region: &str) -> BTreeSet<String> {
     names
 }
 
-fn leader_first(standing: &RegionStanding, partition: PartitionId, nodes: &[NodeId]) -> Vec<NodeId> {
+fn leader_first(
+    standing: &RegionStanding,
+    partition: PartitionId,
+    nodes: &[NodeId],
+) -> Vec<NodeId> {
     let leader = standing.led.get(&partition).map(|led| NodeId(led.node));
     let others = nodes.iter().copied().filter(|node| Some(*node) != leader);
     leader.into_iter().chain(others).collect()

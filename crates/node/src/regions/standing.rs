@@ -4,9 +4,7 @@
 //!
 //! - What is told is a fact when it is told: applied here, or acknowledged to this node.
 
-use super::message::{
-    Findings, HeardFrom, Led, RegionsAnswer, RegionsRequest, Standing,
-};
+use super::message::{Findings, HeardFrom, Led, RegionsAnswer, RegionsRequest, Standing};
 use crate::control::message::{ControlAnswer, ControlRequest, decode, encode};
 use crate::hosting::HostedPartition;
 use crate::node::Node;
@@ -111,6 +109,7 @@ impl Node {
                 }
                 Ok(RegionsAnswer::Index(self.control.global_state().applied().0))
             }
+            RegionsRequest::Clock => Ok(RegionsAnswer::Clock(self.options.clock.now_ms())),
             RegionsRequest::Standing => Ok(RegionsAnswer::Standing(Box::new(self.standing()))),
             RegionsRequest::Received { partition, received } => {
                 let received = Received::decode(&mut Decoder::new(&received));
@@ -157,10 +156,11 @@ impl Node {
         // Before that it may lack what its predecessors acknowledged.
         self.regions.exchange.begun(spec.partition).filter(|begun| *begun == term)?;
         let replica = hosted.replica.lock();
-        let cursors = replica.marks().cursors.iter().filter_map(|(reader, position)| match reader {
-            Reader::Region(number) => Some((*number, position.0)),
-            Reader::Stream | Reader::Index(_) | Reader::Archive | Reader::Copy(_) => None,
-        });
+        let cursors =
+            replica.marks().cursors.iter().filter_map(|(reader, position)| match reader {
+                Reader::Region(number) => Some((*number, position.0)),
+                Reader::Stream | Reader::Index(_) | Reader::Archive | Reader::Copy(_) => None,
+            });
         let mut acked: BTreeMap<u16, u64> = cursors.collect();
         for (region, progress) in self.regions.exchange.progress_of(spec.partition) {
             let known = acked.entry(region).or_default();

@@ -5,6 +5,7 @@
 //! - Only a region's leader reports silence and takes care of replicas; only the global leader
 //!   marks a region Lost, and only when a majority of the others agrees.
 
+use super::clocks;
 use super::message::{RegionsAnswer, RegionsRequest};
 use crate::node::Node;
 use crate::replication::replicas;
@@ -35,6 +36,7 @@ const HEARD_AGE_MAX: Duration = Duration::from_secs(60);
 pub fn start(node: &Arc<Node>) {
     spawn(node, keep_replicas(Arc::clone(node)));
     spawn(node, note_received(Arc::clone(node)));
+    spawn(node, clocks::watch(Arc::clone(node)));
     if node.options.auto_fail_ms.is_some() {
         spawn(node, listen(Arc::clone(node)));
     }
@@ -144,7 +146,10 @@ fn silence(node: &Node, region: &str, started: rt::Instant) -> Option<Duration> 
 async fn fail_silent(node: &Node, policy: &AutoPolicy) {
     let now_ms = node.options.clock.now_ms();
     for (region, expected_epoch) in node.control.global_state().regions_to_fail(policy, now_ms) {
-        tracing::warn!(region, "a majority of the other regions does not hear it: it counts as lost");
+        tracing::warn!(
+            region,
+            "a majority of the other regions does not hear it: it counts as lost"
+        );
         let to = RegionStatus::Lost;
         let command = Command::SetRegionState { region, to, expected_epoch, at_ms: now_ms };
         match node.control.global(&command).await {

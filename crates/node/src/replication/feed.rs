@@ -331,7 +331,12 @@ impl<'f> Stream<'f> {
         Ok(())
     }
 
-    fn send(&mut self, after: Position, upto: Position, changes: Vec<Change>) -> Result<(), String> {
+    fn send(
+        &mut self,
+        after: Position,
+        upto: Position,
+        changes: Vec<Change>,
+    ) -> Result<(), String> {
         let feed = self.feed;
         let Some(to) = feed.route(&mut self.route) else {
             return Err(format!("no node of {} is connected", feed.target.name));

@@ -159,8 +159,7 @@ impl Source {
                 let targets = self.node.regions.targets(self.hosted.spec.table);
                 let moves = targets.iter().any(|known| known.number == target.id.number);
                 let is_new = frozen.is_none_or(|freeze| freeze.epoch < own.epoch);
-                (moves && is_new)
-                    .then_some(Order::Freeze { epoch: own.epoch, target: target.id })
+                (moves && is_new).then_some(Order::Freeze { epoch: own.epoch, target: target.id })
             }
             (RegionStatus::Active, Some(_)) => Some(Order::Thaw { epoch: own.epoch }),
             (RegionStatus::Active, None)
