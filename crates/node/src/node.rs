@@ -288,9 +288,7 @@ impl Node {
 
     /// `Ok` when the node serves clients; otherwise what it waits for.
     pub fn ready(&self) -> Result<(), String> {
-        if self.identity_file.founding().is_none() {
-            return Err("the node belongs to no cluster".into());
-        }
+        let founded = self.identity_file.founding().ok_or("the node belongs to no cluster")?;
         let region = self.hosting.group(GroupId::Region).ok_or("the region group is not open")?;
         if region.leader().is_none() {
             return Err("the region group has no leader".into());
@@ -298,6 +296,10 @@ impl Node {
         let state = self.control.region_state();
         if !state.nodes().contains_key(&self.id()) {
             return Err("the region does not know the node yet".into());
+        }
+        let own = founded.nodes.iter().filter(|(_, f)| f.region == self.options.region);
+        if own.into_iter().any(|(id, _)| !state.nodes().contains_key(&NodeId(*id))) {
+            return Err("the region does not know all its founders yet".into());
         }
         for record in state.partitions().values().filter(|p| p.replicas.holds(self.id())) {
             let hosted = self.hosting.partition(record.id);

@@ -78,21 +78,25 @@ async fn call_seeds(node: &Node) {
 
 async fn register_globally(node: &Node, founded: &Founding) -> bool {
     let state = node.control.global_state();
+    let leads = node.hosting.group(GroupId::Global).is_some_and(|g| g.leading().is_some());
     if state.cluster().is_none() {
-        let leads = node.hosting.group(GroupId::Global).is_some_and(|g| g.leading().is_some());
         if leads {
             let command = founding::init_command(founded.cluster, &founded.regions, founded.at_ms);
             let _ = node.control.global(&command).await;
         }
         return false;
     }
+    if leads && !founded.joined && !register_founders(node, founded).await {
+        return false;
+    }
     let own = node.founder();
     match state.nodes().get(&node.id()) {
         Some(known) if known.addresses == own.addresses && known.zone == own.zone => true,
         Some(known) if known.state.is_removed() => true,
-        // A node that joined later is added by the operator.
-        None if founded.joined => true,
-        Some(_) | None => {
+        // Founders are registered by the leader, later nodes by the operator: until then this
+        // node's replica is not a member of the group and sees nothing.
+        None => false,
+        Some(_) => {
             let done = node.control.global(&founding::upsert_command(node.id(), &own)).await;
             if let Ok(Err(refusal)) = &done {
                 tracing::warn!(%refusal, "the cluster does not take this node");
@@ -100,6 +104,18 @@ async fn register_globally(node: &Node, founded: &Founding) -> bool {
             matches!(done, Ok(Ok(_)))
         }
     }
+}
+
+/// The leader registers those who founded the cluster; true when all are there.
+async fn register_founders(node: &Node, founded: &Founding) -> bool {
+    let state = node.control.global_state();
+    let missing = founded.nodes.iter().filter(|(id, _)| !state.nodes().contains_key(&NodeId(**id)));
+    let mut complete = true;
+    for (id, founder) in missing {
+        let command = founding::upsert_command(NodeId(*id), founder);
+        complete &= matches!(node.control.global(&command).await, Ok(Ok(_)));
+    }
+    complete
 }
 
 async fn register_in_region(node: &Node) -> bool {
@@ -118,11 +134,16 @@ async fn register_in_region(node: &Node) -> bool {
         }
         return false;
     }
+    let leads = node.hosting.group(GroupId::Region).is_some_and(|g| g.leading().is_some());
+    if leads && !register_neighbours(node).await {
+        return false;
+    }
     let own = node.founder();
-    match state.nodes().get(&node.id()) {
+    match node.control.region_state().nodes().get(&node.id()) {
         Some(known) if known.addresses == own.addresses && known.zone == own.zone => true,
         Some(known) if known.state.is_removed() => true,
-        Some(_) | None => {
+        None => false,
+        Some(_) => {
             let command = RegionCommand::JoinNode {
                 node: node.id(),
                 zone: own.zone,
@@ -131,4 +152,22 @@ async fn register_in_region(node: &Node) -> bool {
             matches!(node.control.region(&command).await, Ok(Ok(_)))
         }
     }
+}
+
+/// The leader registers the nodes that the cluster counts to its region; true when all are there.
+async fn register_neighbours(node: &Node) -> bool {
+    let (global, state) = (node.control.global_state(), node.control.region_state());
+    let of_region = global.nodes().iter().filter(|(_, known)| known.region == node.options.region);
+    let missing = of_region
+        .filter(|(id, known)| !known.state.is_removed() && !state.nodes().contains_key(id));
+    let mut complete = true;
+    for (id, known) in missing {
+        let command = RegionCommand::JoinNode {
+            node: *id,
+            zone: known.zone.clone(),
+            addresses: known.addresses.clone(),
+        };
+        complete &= matches!(node.control.region(&command).await, Ok(Ok(_)));
+    }
+    complete
 }

@@ -54,11 +54,11 @@ pub(super) async fn wait(supervisor: &Supervisor) -> anyhow::Result<()> {
                 match supervisor.admin(spot, LOOK_TIME).get("/admin/status").await {
                     Ok(status) => match leaderless(&status) {
                         None => missing.clear(),
-                        Some(group) => missing = format!("{group} has no leader"),
+                        Some(group) => missing = format!("{group} has no leader at node {}", spot.id),
                     },
                     Err(error) => missing = error.to_string(),
                 }
-                if missing.is_empty() {
+                if !missing.is_empty() {
                     break;
                 }
             }
@@ -79,6 +79,9 @@ fn leaderless(status: &Value) -> Option<String> {
     let list = |name: &str| status.get(name).and_then(Value::as_array);
     let leads = |entry: &Value| entry.get("leader").is_some_and(Value::is_u64);
     let Some(groups) = list("groups") else { return Some("every group".to_owned()) };
+    if let Some(waiting) = status.get("ready").and_then(Value::as_str) {
+        return Some(format!("a group ({waiting})"));
+    }
     let named =
         |name: &str| groups.iter().find(|g| g.get("group").and_then(Value::as_str) == Some(name));
     for name in ["global", "region"] {
