@@ -19,10 +19,11 @@ const REST: Duration = Duration::from_secs(2);
 /// Runs until the node stops.
 pub async fn run(node: Arc<Node>) {
     let mut stopping = node.stopping();
+    let mut global = node.control.watch_global();
     loop {
+        global.borrow_and_update();
         let complete = look(&node).await;
         let pause = rt::sleep(if complete { REST } else { HURRY });
-        let mut global = node.control.watch_global();
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return,
             () = pause => {}
