@@ -28,6 +28,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    meridian_server::process::use_small_pages();
     if let Err(error) = meridian_server::process::end_with_parent() {
         eprintln!("error: {error}");
         return ExitCode::FAILURE;

@@ -25,6 +25,13 @@ pub fn end_with_parent() -> io::Result<()> {
     Err(io::Error::other("the process that started this one has ended"))
 }
 
+/// Keeps the kernel from backing memory by huge pages: a process of a few MB would hold tens.
+///
+/// Only a matter of size, so that a kernel that refuses is no failure.
+pub fn use_small_pages() {
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 /// Waits for SIGINT or SIGTERM.
 pub async fn asked_to_stop() -> io::Result<&'static str> {
     let mut interrupt = signal(SignalKind::interrupt())?;

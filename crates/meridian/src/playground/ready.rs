@@ -54,7 +54,9 @@ pub(super) async fn wait(supervisor: &Supervisor) -> anyhow::Result<()> {
                 match supervisor.admin(spot, LOOK_TIME).get("/admin/status").await {
                     Ok(status) => match leaderless(&status) {
                         None => missing.clear(),
-                        Some(group) => missing = format!("{group} has no leader at node {}", spot.id),
+                        Some(group) => {
+                            missing = format!("{group} has no leader at node {}", spot.id)
+                        }
                     },
                     Err(error) => missing = error.to_string(),
                 }
