@@ -19,6 +19,7 @@ use anyhow::{Context, bail};
 use args::{AdminCommand, ClusterCommand, NodeCommand, RegionCommand};
 use ask::Cluster;
 use serde_json::{Map, Value, json};
+use std::cmp::Reverse;
 
 /// Does what is asked and prints the answer.
 pub async fn run(args: &AdminArgs, shell: &Shell) -> anyhow::Result<()> {
@@ -84,7 +85,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Puts answers of several regions together: lists are joined, of two records of one thing the
-/// one with the higher epoch stays, of other fields the first.
+/// one with the higher epoch, or the one of who heard of it last, stays; of other fields the first.
 fn joined(answers: Vec<Value>) -> anyhow::Result<Value> {
     let mut whole = Map::new();
     for answer in answers {
@@ -105,20 +106,23 @@ fn joined(answers: Vec<Value>) -> anyhow::Result<Value> {
 }
 
 fn add(list: &mut Vec<Value>, entry: Value) {
-    let identity = |v: &Value| {
-        let name = v.get("name").or_else(|| v.get("id")).cloned();
-        name.filter(|_| v.get("epoch").is_some())
-    };
-    let epoch = |v: &Value| v.get("epoch").and_then(Value::as_u64);
+    let number = |v: &Value, name: &str| v.get(name).and_then(Value::as_u64);
+    let newness = |v: &Value| (number(v, "epoch"), number(v, "silent_ms").map(Reverse));
     let known = match identity(&entry) {
-        Some(name) => list.iter_mut().find(|known| identity(known).as_ref() == Some(&name)),
+        Some(name) => list.iter_mut().find(|known| identity(known) == Some(name)),
         None => list.iter_mut().find(|known| **known == entry),
     };
     match known {
         None => list.push(entry),
-        Some(known) if epoch(&entry) > epoch(known) => *known = entry,
+        Some(known) if newness(&entry) > newness(known) => *known = entry,
         Some(_) => {}
     }
+}
+
+/// What a record is of, where it is a record that several nodes keep.
+fn identity(entry: &Value) -> Option<&Value> {
+    let kept = entry.get("epoch").is_some() || entry.get("silent_ms").is_some();
+    entry.get("name").or_else(|| entry.get("id")).filter(|_| kept)
 }
 
 #[cfg(test)]
@@ -139,6 +143,9 @@ mod tests {
             json!({"cluster_id": "c", "regions": [region("Lost", 2)], "partitions": [1, 2], "other": 3})
         );
         assert!(joined(vec![json!(1)]).is_err());
+        let node = |silent: u64| json!({"id": 1, "silent_ms": silent});
+        let answers = [30, 0, 200].map(|silent| json!({"nodes": [node(silent)]}));
+        assert_eq!(joined(answers.to_vec()).unwrap(), json!({"nodes": [node(0)]}));
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub(crate) struct Record {
     pub(crate) status: Status,
     /// Grows with each change of the record.
     pub(crate) epoch: u64,
+    /// When the region was last restored, ms since the Unix epoch; 0 for never.
+    pub(crate) restored_ms: u64,
     /// Who takes over from a draining region.
     pub(crate) target: Option<String>,
 }
@@ -96,7 +98,7 @@ struct Region {
     last_ok: Option<Duration>,
     /// Since when some node answers without a pause of `leave_after`.
     healthy_since: Option<Duration>,
-    /// Left by probes; holds the epoch of its record at that time.
+    /// Left by probes; holds when it was last restored then, once that is known.
     abandoned: Option<Option<u64>>,
 }
 
@@ -132,16 +134,16 @@ impl Choice {
         self.current
     }
 
-    /// Names of the abandoned regions with the epochs of their records.
+    /// Names of the abandoned regions, each with when it had last been restored, if known.
     pub(crate) fn abandoned(&self) -> Vec<(String, Option<u64>)> {
         let regions = self.regions.iter();
         regions.filter_map(|r| Some((r.name.clone(), r.abandoned?))).collect()
     }
 
     /// Takes up where an earlier router stopped.
-    pub(crate) fn abandon(&mut self, name: &str, epoch: Option<u64>) {
+    pub(crate) fn abandon(&mut self, name: &str, restored_ms: Option<u64>) {
         if let Some(region) = self.regions.iter_mut().find(|r| r.name == name) {
-            region.abandoned = Some(epoch);
+            region.abandoned = Some(restored_ms);
         }
         let usable = self.regions.iter().position(|r| r.abandoned.is_none());
         self.current = usable.unwrap_or(self.current);
@@ -183,10 +185,10 @@ impl Choice {
             | Status::Recovering => {}
         }
         match region.abandoned {
-            Some(Some(epoch)) if record.epoch > epoch && record.status == Status::Active => {
+            Some(Some(was)) if record.restored_ms > was && record.status == Status::Active => {
                 region.abandoned = None;
             }
-            Some(None) => region.abandoned = Some(Some(record.epoch)),
+            Some(None) => region.abandoned = Some(Some(record.restored_ms)),
             Some(Some(_)) | None => {}
         }
         region.record = Some(record);
@@ -242,8 +244,8 @@ impl Choice {
         let reason = reason.unwrap_or(Reason::Preference);
         // One that never answered had nothing of this router's clients.
         if reason == Reason::Silent && self.regions[from].last_ok.is_some() {
-            let epoch = self.regions[from].record.as_ref().map(|r| r.epoch);
-            self.regions[from].abandoned = Some(epoch);
+            let region = &mut self.regions[from];
+            region.abandoned = Some(region.record.as_ref().map(|r| r.restored_ms));
         }
         self.current = to;
         self.preferred_before = if named.is_some() { to.min(from + 1) } else { to };

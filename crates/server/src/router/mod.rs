@@ -63,7 +63,9 @@ impl Shared {
         let names = config.regions.iter().map(|r| r.name.clone());
         let mut choice = Choice::new(names, config.leave_after);
         if let Some(file) = &config.state_file {
-            state_file::read(file).iter().for_each(|(name, epoch)| choice.abandon(name, *epoch));
+            state_file::read(file)
+                .iter()
+                .for_each(|(name, restored)| choice.abandon(name, *restored));
         }
         let region = choice.current();
         let nodes = config.regions.iter().enumerate().flat_map(|(at, region)| {

@@ -100,8 +100,9 @@ fn records(answer: &Value) -> Vec<(String, Record)> {
         let text = |name: &str| r.get(name).and_then(Value::as_str);
         let status = Status::parse(text("state")?)?;
         let epoch = r.get("epoch")?.as_u64()?;
+        let restored_ms = r.get("restored_ms").and_then(Value::as_u64).unwrap_or(0);
         let target = text("target").map(str::to_owned);
-        Some((text("name")?.to_owned(), Record { status, epoch, target }))
+        Some((text("name")?.to_owned(), Record { status, epoch, restored_ms, target }))
     };
     regions.filter_map(record).collect()
 }

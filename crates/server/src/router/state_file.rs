@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::io;
 use std::path::Path;
 
-/// Names of abandoned regions with the epochs of their records.
+/// Names of abandoned regions, each with when it had last been restored, if known.
 pub(super) type Abandoned = Vec<(String, Option<u64>)>;
 
 /// Reads the file. One that is missing or makes no sense names no region; the latter is logged.
@@ -29,7 +29,7 @@ fn parse(text: &str) -> Option<Abandoned> {
     let regions = value.get("abandoned")?.as_array()?.iter();
     let region = |r: &Value| {
         let name = r.get("region")?.as_str()?;
-        Some((name.to_owned(), r.get("epoch").and_then(Value::as_u64)))
+        Some((name.to_owned(), r.get("restored_ms").and_then(Value::as_u64)))
     };
     regions.map(region).collect()
 }
@@ -38,7 +38,7 @@ fn parse(text: &str) -> Option<Abandoned> {
 pub(super) fn write(file: &Path, abandoned: &Abandoned) -> io::Result<()> {
     let regions: Vec<Value> = abandoned
         .iter()
-        .map(|(region, epoch)| json!({ "region": region, "epoch": epoch }))
+        .map(|(region, restored_ms)| json!({ "region": region, "restored_ms": restored_ms }))
         .collect();
     let text = json!({ "abandoned": regions }).to_string();
     crate::process::replace_file(file, text.as_bytes())

@@ -9,6 +9,7 @@ fn ms(ms: u64) -> Duration {
 /// Three regions a, b, c; `up` answer probes every 100 ms.
 struct Script {
     choice: Choice,
+    restored_ms: u64,
     now: u64,
     moves: Vec<(u64, &'static str)>,
 }
@@ -18,7 +19,7 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 impl Script {
     fn new() -> Self {
         let choice = Choice::new(NAMES.iter().map(|n| (*n).to_owned()), LEAVE);
-        Script { choice, now: 0, moves: Vec::new() }
+        Script { choice, restored_ms: 0, now: 0, moves: Vec::new() }
     }
 
     /// Lets time pass until `until`, ms.
@@ -39,8 +40,15 @@ impl Script {
     }
 
     fn record(&mut self, name: &str, status: Status, epoch: u64) -> &mut Self {
-        self.choice.recorded(name, Record { status, epoch, target: None });
+        let restored_ms = self.restored_ms;
+        self.choice.recorded(name, Record { status, epoch, restored_ms, target: None });
         self
+    }
+
+    /// A record that becomes Active by a restore.
+    fn restore(&mut self, name: &str, epoch: u64) -> &mut Self {
+        self.restored_ms += 1_000;
+        self.record(name, Status::Active, epoch)
     }
 
     fn moved(&mut self) -> Vec<(u64, &'static str)> {
@@ -68,7 +76,7 @@ fn a_restore_in_the_clusters_records_brings_it_back() {
     s.record("a", Status::Lost, 2).run(9_000, "abc").record("a", Status::Recovering, 3);
     s.run(11_000, "abc");
     assert_eq!(s.moved(), [(6_000, "b")]);
-    s.record("a", Status::Active, 4).run(11_200, "abc");
+    s.restore("a", 4).run(11_200, "abc");
     assert_eq!(s.moved(), [(11_100, "a")]);
 }
 
@@ -81,11 +89,19 @@ fn an_old_record_brings_nothing_back() {
 }
 
 #[test]
+fn a_drain_that_was_aborted_is_no_restore() {
+    let mut s = Script::new();
+    s.record("a", Status::Active, 1).run(5_000, "abc").run(7_000, "bc");
+    s.record("a", Status::Draining, 2).record("a", Status::Active, 3).run(9_000, "abc");
+    assert_eq!(s.choice.current(), 1);
+}
+
+#[test]
 fn a_record_first_seen_after_leaving_brings_nothing_back() {
     let mut s = Script::new();
     s.run(5_000, "abc").run(7_000, "bc").record("a", Status::Active, 7).run(9_000, "abc");
     assert_eq!(s.choice.current(), 1);
-    s.record("a", Status::Active, 9).run(9_200, "abc");
+    s.record("a", Status::Lost, 8).restore("a", 10).run(9_200, "abc");
     assert_eq!(s.choice.current(), 0);
 }
 
@@ -93,8 +109,10 @@ fn a_record_first_seen_after_leaving_brings_nothing_back() {
 fn a_draining_region_keeps_its_traffic_until_it_is_evacuated() {
     let mut s = Script::new();
     s.record("a", Status::Active, 1).run(3_000, "abc");
-    s.choice
-        .recorded("a", Record { status: Status::Draining, epoch: 2, target: Some("c".to_owned()) });
+    s.choice.recorded(
+        "a",
+        Record { status: Status::Draining, epoch: 2, restored_ms: 0, target: Some("c".to_owned()) },
+    );
     s.run(6_000, "abc");
     assert_eq!(s.moved(), []);
     s.record("a", Status::Evacuated, 3).run(6_200, "abc");
@@ -143,10 +161,10 @@ fn the_routers_own_pause_is_no_silence() {
 #[test]
 fn what_an_earlier_router_abandoned_stays_so() {
     let mut s = Script::new();
-    s.choice.abandon("a", Some(4));
+    s.choice.abandon("a", Some(0));
     assert_eq!(s.choice.current(), 1);
     s.record("a", Status::Active, 4).run(9_000, "abc");
     assert_eq!(s.moved(), []);
-    s.record("a", Status::Active, 6).run(9_200, "abc");
+    s.restore("a", 6).run(9_200, "abc");
     assert_eq!(s.moved(), [(9_100, "a")]);
 }
