@@ -77,6 +77,11 @@ async fn perform(
     }
     match ended {
         None => Ok(ExitCode::from(INTERRUPTED)),
+        // The report was printed, and stdout holds one line of JSON: the rest goes to stderr.
+        Some(Err(error)) if !report.trials.is_empty() => {
+            eprintln!("error: {error:#}");
+            Ok(ExitCode::FAILURE)
+        }
         Some(Err(error)) => Err(error),
         Some(Ok(())) if report.passed() => Ok(ExitCode::SUCCESS),
         Some(Ok(())) => Ok(ExitCode::FAILURE),
