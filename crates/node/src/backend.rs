@@ -12,9 +12,7 @@ use meridian_api::backend::{
 use meridian_base::TableId;
 use meridian_control::global::{self, Command as GlobalCommand};
 use meridian_control::planner::{Limits, View, place_table};
-use meridian_control::region::{
-    Command, CommandResult, Refusal, TableRecord, TableSettings,
-};
+use meridian_control::region::{Command, CommandResult, Refusal, TableRecord, TableSettings};
 use meridian_control::table::{TableDefinition, TableStatus};
 use meridian_model::{Key, KeyRange};
 use meridian_partition::{Get, GetOutcome, Page, PageRequest, Write, WriteOutcome};

@@ -114,7 +114,8 @@ impl Node {
 
     /// Carries out a change of a group that this node leads.
     pub(crate) async fn step_here(&self, step: GroupStep) -> Result<ControlAnswer, String> {
-        let group = self.hosting.group(GroupId::from_u64(step.group)).ok_or("no such group here")?;
+        let group =
+            self.hosting.group(GroupId::from_u64(step.group)).ok_or("no such group here")?;
         let done = match step.change {
             GroupChange::AddLearner(node) => group.add_learner(NodeId(node)).await,
             GroupChange::ChangeVoters(voters, retain) => {

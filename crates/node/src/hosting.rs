@@ -39,7 +39,10 @@ fn broken(error: &PartitionError) -> Refused {
 }
 
 impl HostedPartition {
-    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, Refused>>) -> Work) -> Result<T, Refused> {
+    async fn ask<T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Result<T, Refused>>) -> Work,
+    ) -> Result<T, Refused> {
         let (reply, answer) = oneshot::channel();
         if self.queue.send(make(reply)).await.is_err() {
             return Err(Refused::NotLeader { hint: None });

@@ -150,7 +150,8 @@ impl Items {
             if hosted.group.leading().is_some() {
                 return self.node;
             }
-            if let Some(leader) = hosted.group.leader().filter(|l| *l != self.node && attempts < 4) {
+            if let Some(leader) = hosted.group.leader().filter(|l| *l != self.node && attempts < 4)
+            {
                 return leader;
             }
         }
@@ -238,7 +239,8 @@ impl Items {
         let here = partition.replicas.voters.iter().position(|node| *node == self.node);
         let mut at = here.unwrap_or(0);
         loop {
-            let Some(target) = partition.replicas.voters.get(at % partition.replicas.voters.len().max(1))
+            let Some(target) =
+                partition.replicas.voters.get(at % partition.replicas.voters.len().max(1))
             else {
                 return Err(ItemError::Unavailable);
             };

@@ -25,7 +25,9 @@ use meridian_storage::{
     Disk, Engine, EngineKind, LogOptions, MemoryEngine, RealDisk, SegmentedLog, StorageError,
     open_engine,
 };
-use meridian_transport::{ClusterId, Identity, PeerConfig, PeerServer, Peers, Timing as PeerTiming};
+use meridian_transport::{
+    ClusterId, Identity, PeerConfig, PeerServer, Peers, Timing as PeerTiming,
+};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -140,7 +142,10 @@ fn stop_process(reason: String) {
 
 impl Node {
     /// Opens the data and starts the node; peers are served on `listener` from then on.
-    pub async fn start(options: NodeOptions, listener: TcpListener) -> Result<Arc<Node>, StartError> {
+    pub async fn start(
+        options: NodeOptions,
+        listener: TcpListener,
+    ) -> Result<Arc<Node>, StartError> {
         let identity_file = IdentityFile::open(&options.data, options.node, &options.region)?;
         let disk = log_disk(&options)?;
         let (log, found) = SegmentedLog::open(disk, LogOptions::default())?;
@@ -171,8 +176,7 @@ impl Node {
         let regions =
             Arc::new(Regions::new(options.region.clone(), Arc::clone(&hosting), global_state));
         let gate: Arc<Regions> = Arc::clone(&regions);
-        let items =
-            Items::new(options.node, Arc::clone(&hosting), peers.clone(), catalog, gate);
+        let items = Items::new(options.node, Arc::clone(&hosting), peers.clone(), catalog, gate);
         let node = Arc::new(Node {
             network: Arc::new(PeerNetwork(peers.clone())),
             hosting,
@@ -200,12 +204,15 @@ impl Node {
         config: PeerConfig,
     ) -> Result<(), StartError> {
         let handler = Arc::new(handler::PeerHandler(Arc::clone(self)));
-        let server = meridian_transport::serve(listener, handler, config).map_err(StartError::Listen)?;
+        let server =
+            meridian_transport::serve(listener, handler, config).map_err(StartError::Listen)?;
         *self.server.lock().expect("no holder panics") = Some(server);
         if self.options.alone && self.identity_file.founding().is_none() {
             let nodes = std::iter::once((self.id().0, self.founder())).collect();
             let founded = founding::plan(nodes, rt::random(), self.options.clock.now_ms());
-            self.found(&founded).await.map_err(|why| StartError::Group { group: GroupId::Global, why })?;
+            self.found(&founded)
+                .await
+                .map_err(|why| StartError::Group { group: GroupId::Global, why })?;
         } else {
             self.open_control_groups().await?;
         }

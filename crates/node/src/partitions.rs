@@ -73,7 +73,11 @@ async fn look(node: &Arc<Node>) -> bool {
     complete
 }
 
-async fn open(node: &Arc<Node>, record: &PartitionRecord, table: &TableRecord) -> Result<(), String> {
+async fn open(
+    node: &Arc<Node>,
+    record: &PartitionRecord,
+    table: &TableRecord,
+) -> Result<(), String> {
     let region = node.region_id().ok_or("the region has no id yet")?;
     let spec = PartitionSpec {
         table: record.table,
@@ -117,8 +121,14 @@ async fn open(node: &Arc<Node>, record: &PartitionRecord, table: &TableRecord) -
         #[cfg(feature = "planted-bugs")]
         answers_at_once: false,
     });
-    let hosted =
-        Arc::new(HostedPartition { spec, group: group.clone(), engine, replica: shared, barrier, queue });
+    let hosted = Arc::new(HostedPartition {
+        spec,
+        group: group.clone(),
+        engine,
+        replica: shared,
+        barrier,
+        queue,
+    });
     node.hosting.add_partition(Arc::clone(&hosted));
     crate::replication::start(node, &hosted);
     if table.status == TableStatus::Creating && group.is_pristine() {
@@ -131,7 +141,10 @@ async fn open(node: &Arc<Node>, record: &PartitionRecord, table: &TableRecord) -
 
 /// A replica without a log is a new one: what the engine holds under its keys was left by a table
 /// that is gone, or by a replica whose log was dropped.
-async fn clear(engine: &Arc<dyn meridian_storage::Engine>, spec: &PartitionSpec) -> Result<(), String> {
+async fn clear(
+    engine: &Arc<dyn meridian_storage::Engine>,
+    spec: &PartitionSpec,
+) -> Result<(), String> {
     let (engine, spec) = (Arc::clone(engine), spec.clone());
     let cleared = rt::blocking(move || PartitionReplica::for_install(engine, spec).destroy()).await;
     cleared.map_err(|e| e.to_string())

@@ -24,9 +24,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use meridian_base::{Clock, Hlc, Incarnation, Sequence};
-use meridian_partition::{
-    ApplyOutcome, Command, Evaluated, Evaluator, Header, PartitionError,
-};
+use meridian_partition::{ApplyOutcome, Command, Evaluated, Evaluator, Header, PartitionError};
 use meridian_raft::{Group, Proposal, ProposeError, Proposed, rt};
 use settle::{Answers, Settled, settle_later};
 use std::future::Future;
@@ -88,8 +86,18 @@ enum State {
 
 /// What an entry under way turned out to be.
 enum Landed {
-    Begin { term: u64, incarnation: Incarnation, floor: Hlc, result: Result<Proposed, ProposeError> },
-    Batch { incarnation: Incarnation, sequence: Sequence, answers: Answers, result: Result<Proposed, ProposeError> },
+    Begin {
+        term: u64,
+        incarnation: Incarnation,
+        floor: Hlc,
+        result: Result<Proposed, ProposeError>,
+    },
+    Batch {
+        incarnation: Incarnation,
+        sequence: Sequence,
+        answers: Answers,
+        result: Result<Proposed, ProposeError>,
+    },
 }
 
 type InFlight = FuturesOrdered<Pin<Box<dyn Future<Output = Landed> + Send>>>;

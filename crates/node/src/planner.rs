@@ -237,7 +237,9 @@ async fn carry_out(node: &Node, step: Step, leaders: &BTreeMap<GroupId, NodeId>)
     let leader = leaders.get(&group).copied().unwrap_or(node.id());
     let step = GroupStep { group: group.to_u64(), change };
     let done = if leader == node.id() {
-        rt::timeout(STEP_LIMIT, node.step_here(step)).await.map_err(|e| e.to_string())
+        rt::timeout(STEP_LIMIT, node.step_here(step))
+            .await
+            .map_err(|e| e.to_string())
             .and_then(|done| done)
     } else {
         let message = Bytes::from(encode(&ControlRequest::Step(step)));

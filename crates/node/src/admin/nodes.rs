@@ -40,7 +40,11 @@ impl Node {
         let founded = founding::plan(nodes, rt::random(), self.options.clock.now_ms());
         founding::spread(&self.peers, &founded, self.id()).await.map_err(unavailable)?;
         self.found(&founded).await.map_err(AdminError::Refused)?;
-        tracing::info!(cluster = format!("{:016x}", founded.cluster), nodes = known, "cluster founded");
+        tracing::info!(
+            cluster = format!("{:016x}", founded.cluster),
+            nodes = known,
+            "cluster founded"
+        );
         Ok(json!({
             "cluster_id": format!("{:016x}", founded.cluster),
             "regions": founded.regions,

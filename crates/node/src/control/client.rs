@@ -161,8 +161,7 @@ impl ControlClient {
             let proposed = local.propose(Bytes::copy_from_slice(command)).await?;
             return Ok((proposed.index, proposed.answer));
         }
-        let request =
-            ControlRequest::Propose { group: group.to_u64(), command: command.to_vec() };
+        let request = ControlRequest::Propose { group: group.to_u64(), command: command.to_vec() };
         let message = Bytes::from(encode(&request));
         match self.peers.call(target, Kind::Control, message, CALL_LIMIT).await {
             Ok(bytes) => match decode(&bytes) {

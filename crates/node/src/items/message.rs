@@ -212,7 +212,8 @@ pub fn decode_answer(bytes: &[u8]) -> Result<Result<ItemAnswer, Refused>, Decode
         2 => Ok(ItemAnswer::Page(Page::decode(reader.rest())?)),
         3 => {
             let count = reader.len()?;
-            let outcomes = (0..count).map(|_| get_replicated(&mut reader)).collect::<Result<_, _>>();
+            let outcomes =
+                (0..count).map(|_| get_replicated(&mut reader)).collect::<Result<_, _>>();
             Ok(ItemAnswer::Replicate(outcomes?))
         }
         16 => {

@@ -10,7 +10,11 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 /// The partitions that a request touches, in the order in which it reads them.
-fn partitions(catalog: &Catalog, table: TableId, request: &PageRequest) -> Vec<Arc<PartitionRecord>> {
+fn partitions(
+    catalog: &Catalog,
+    table: TableId,
+    request: &PageRequest,
+) -> Vec<Arc<PartitionRecord>> {
     let start = match &request.start {
         Bound::Included(key) | Bound::Excluded(key) => key.clone(),
         Bound::Unbounded => Vec::new(),
@@ -53,7 +57,10 @@ impl Items {
             }
             request.limit = request.limit.map(|limit| limit.saturating_sub(part.scanned));
             request.bytes_max = request.bytes_max.saturating_sub(part.bytes);
-            debug_assert!(request.limit != Some(0) && request.bytes_max > 0, "else it had a resume");
+            debug_assert!(
+                request.limit != Some(0) && request.bytes_max > 0,
+                "else it had a resume"
+            );
         }
         Ok(page)
     }

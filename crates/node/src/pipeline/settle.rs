@@ -49,9 +49,8 @@ pub(super) async fn settle_later<T>(
         let _ = reply.send(Ok(outcome));
         return;
     };
-    let reached = settled.wait_for(|now| {
-        now.incarnation != after.incarnation || now.sequence >= after.sequence
-    });
+    let reached = settled
+        .wait_for(|now| now.incarnation != after.incarnation || now.sequence >= after.sequence);
     let applied = reached.await.is_ok_and(|now| now.incarnation == after.incarnation);
     let _ = reply.send(if applied { Ok(outcome) } else { Err(Refused::Retry) });
 }
