@@ -140,10 +140,8 @@ impl ControlClient {
         }
         let Some(local) = self.hosting.group(group) else { return self.node };
         let status = local.status();
-        if attempts % 3 < 2 {
-            if let Some(leader) = status.leader {
-                return leader;
-            }
+        if let Some(leader) = status.leader.filter(|_| attempts % 3 < 2) {
+            return leader;
         }
         let members = status.voters.len().max(1);
         status.voters.get(attempts % members).copied().unwrap_or(self.node)
