@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Unmodified clients against `dev` and against a playground of three regions.
+# Usage: tests/sdk/run.sh PATH_OF_MERIDIAN
+set -euo pipefail
+program=$(realpath "$1")
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+running=()
+stop() {
+  for pid in "${running[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in "${running[@]}"; do wait "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap stop EXIT
+
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet -r "$here/requirements.txt"
+python="$work/venv/bin/python"
+
+# Waits until a file holds a line that matches, for a minute at most.
+await() {
+  for _ in $(seq 600); do
+    if grep -q "$2" "$1"; then return; fi
+    sleep 0.1
+  done
+  echo "never: $2" >&2
+  cat "$1" >&2
+  return 1
+}
+
+"$program" dev --listen 127.0.0.1:0 --data-dir "$work/dev" >"$work/dev.out" 2>"$work/dev.err" &
+running+=($!)
+await "$work/dev.out" '^ready '
+"$python" "$here/boto3_first_table.py" "$(sed -n 's/^ready //p' "$work/dev.out")"
+
+"$program" playground --base-port 18000 --data-dir "$work/play" --output json \
+  >"$work/play.out" 2>"$work/play.err" &
+running+=($!)
+await "$work/play.out" router
+"$python" "$here/boto3_first_table.py" http://127.0.0.1:18001 \
+  eu-west-1=http://127.0.0.1:18012 ap-northeast-1=http://127.0.0.1:18020
