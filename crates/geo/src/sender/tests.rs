@@ -1,3 +1,5 @@
+//! Tests of `sender`.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Tests of `changes`.
+
 use super::*;
 use crate::header::Reader;
 use crate::testing::{Leader, delete, key, put};

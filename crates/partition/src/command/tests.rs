@@ -1,3 +1,5 @@
+//! Tests of `command`.
+
 use super::*;
 use meridian_base::{Change, PartitionId};
 use proptest::prelude::*;

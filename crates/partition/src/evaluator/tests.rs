@@ -1,3 +1,5 @@
+//! Tests of `evaluator`.
+
 use super::*;
 use crate::header::Reader;
 use crate::request::{Done, Refusal, Write, WriteOutcome};

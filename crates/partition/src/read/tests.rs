@@ -1,3 +1,5 @@
+//! Tests of `read`.
+
 use super::*;
 use crate::request::WriteOutcome;
 use crate::testing::{Leader, condition, item, key, put, text};

@@ -1,3 +1,5 @@
+//! Tests of `record`.
+
 use super::*;
 use crate::header::{Freeze, Header, LogPosition, Marks, Reader as LogReader};
 use meridian_base::{

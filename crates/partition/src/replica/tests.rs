@@ -1,3 +1,5 @@
+//! Tests of `replica`.
+
 use super::*;
 use crate::command::tests::every_mutation;
 use crate::command::{Batch, Command, Mutation};

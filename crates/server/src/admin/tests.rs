@@ -1,3 +1,5 @@
+//! Tests of `admin`.
+
 use super::*;
 use crate::client::{AdminClient, CallError};
 use crate::listener::{HttpServer, ListenLimits};

@@ -1,3 +1,5 @@
+//! Tests of `config`.
+
 use super::*;
 use std::time::Duration;
 

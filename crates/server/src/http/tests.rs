@@ -1,3 +1,5 @@
+//! Tests of `http`.
+
 use super::*;
 use crate::client::send;
 use crate::listener::{HttpServer, ListenLimits};

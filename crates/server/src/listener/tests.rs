@@ -1,3 +1,5 @@
+//! Tests of `listener`.
+
 use super::*;
 use crate::answers::text;
 use http::StatusCode;

@@ -1,3 +1,5 @@
+//! Tests of `router`.
+
 use super::*;
 use crate::answers::{json, text};
 use crate::client::{AdminClient, send};

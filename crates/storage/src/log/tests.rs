@@ -1,3 +1,5 @@
+//! Tests of `log`.
+
 use super::*;
 use crate::sim_disk::SimDisk;
 

@@ -1,3 +1,5 @@
+//! Tests of `shape`.
+
 use crate::{ApiError, Operation, read_request};
 
 fn refusal(operation: Operation, body: &str) -> String {

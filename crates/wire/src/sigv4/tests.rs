@@ -1,3 +1,5 @@
+//! Tests of `sigv4`.
+
 use super::*;
 use crate::error::ApiError;
 

@@ -1,3 +1,5 @@
+//! Tests of `value`.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use meridian_model::{AttributeValue, Number};

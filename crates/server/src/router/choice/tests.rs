@@ -1,3 +1,5 @@
+//! Tests of `choice`.
+
 use super::*;
 
 const LEAVE: Duration = Duration::from_millis(1000);
