@@ -11,8 +11,12 @@ const LINES_UNEXPLAINED_MAX: usize = 100;
 /// Names that say nothing.
 const VAGUE: [&str; 6] = ["utils", "util", "common", "helpers", "helper", "misc"];
 /// What finished code does not hold; written in halves, so that this file passes.
-const UNFINISHED: [&str; 4] =
-    [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("#[ig", "nore"), "dbg!("];
+const UNFINISHED: [&str; 4] = [
+    concat!("to", "do!("),
+    concat!("unimple", "mented!("),
+    concat!("#[ig", "nore"),
+    concat!("db", "g!("),
+];
 
 /// Checks one file; `path` is from the root.
 pub fn check(path: &str, text: &str, findings: &mut Findings) {
