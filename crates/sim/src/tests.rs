@@ -43,11 +43,6 @@ fn acknowledging_before_an_fsync_is_found() {
 }
 
 #[test]
-fn a_fence_by_term_only_is_found() {
-    find(Bug::FenceByTerm, &["fence"]);
-}
-
-#[test]
 fn answering_refused_conditions_at_once_is_found() {
     find(Bug::AnswersAtOnce, &["linearizable"]);
 }
