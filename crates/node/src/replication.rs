@@ -25,9 +25,9 @@ pub mod source;
 use crate::hosting::HostedPartition;
 use crate::node::Node;
 use bytes::Bytes;
-use meridian_base::Position;
 use meridian_base::codec::{DecodeError, Reader, put_var};
-use meridian_geo::ReplicationBatch;
+use meridian_base::{NodeId, Position};
+use meridian_geo::{Ack, ReplicationBatch};
 use std::sync::Arc;
 
 pub use receive::receive;
@@ -74,5 +74,35 @@ impl Parcel {
     /// True for items that are copied: they follow nothing and announce nothing.
     pub fn is_copy(&self) -> bool {
         self.batch.upto == Position(0) && self.batch.closed.is_none()
+    }
+}
+
+/// An acknowledgement as it travels: with the node to which the next batch is better sent.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// What is committed.
+    pub ack: Ack,
+    /// The node that leads where the changes went; none where it is not known.
+    pub better: Option<NodeId>,
+}
+
+impl Receipt {
+    /// The sent form.
+    pub fn encode(&self) -> Bytes {
+        let mut out = vec![FORMAT];
+        put_var(&mut out, self.better.map_or(0, |node| node.0));
+        out.extend(self.ack.encode());
+        Bytes::from(out)
+    }
+
+    /// Reads the sent form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != FORMAT {
+            return Err(DecodeError::Unknown("receipt format"));
+        }
+        let better = reader.var()?;
+        let better = (better != 0).then_some(NodeId(better));
+        Ok(Receipt { ack: Ack::decode(reader.rest())?, better })
     }
 }

@@ -7,7 +7,9 @@
 
 use super::clocks;
 use super::message::{RegionsAnswer, RegionsRequest};
+use crate::hosting::HostedPartition;
 use crate::node::Node;
+use crate::replication::progress::Heard;
 use crate::replication::replicas;
 use meridian_base::{GroupId, NodeId, Received, TableId};
 use meridian_control::global::{AutoPolicy, Command, RegionStatus};
@@ -29,6 +31,8 @@ const HURRY: Duration = Duration::from_millis(50);
 const REST: Duration = Duration::from_secs(2);
 /// Between two rounds of noting and measuring what was heard.
 const NOTE_EVERY: Duration = Duration::from_millis(500);
+/// What was not heard for longer may come through another node of the region now.
+const MOVED_AFTER: Duration = Duration::from_secs(2);
 /// What was not heard for longer says nothing of the lag: another node of the region hears it now.
 const HEARD_AGE_MAX: Duration = Duration::from_secs(60);
 
@@ -167,11 +171,25 @@ async fn note_received(node: Arc<Node>) {
         show_lag(&node);
         let catalog = node.catalog();
         let exchange = &node.regions.exchange;
-        exchange.keep_tables(|table| catalog.table_by_id(table).is_some());
+        let held = node.hosting.partitions();
+        exchange.keep(|heard| {
+            catalog.table_by_id(heard.table).is_some()
+                && (heard.silent < MOVED_AFTER || !has_moved(&held, heard))
+        });
         let due = exchange.to_store();
         let notes = due.iter().map(|(table, received)| store(&node, &catalog, *table, received));
         futures_util::future::join_all(notes).await;
     }
+}
+
+/// True when another node of the region has heard more of an origin partition since.
+fn has_moved(held: &[Arc<HostedPartition>], heard: &Heard) -> bool {
+    let origin = (heard.received.region, heard.received.partition);
+    held.iter().filter(|hosted| hosted.spec.table == heard.table).any(|hosted| {
+        let replica = hosted.replica.lock();
+        let stored = replica.marks().received.get(&origin);
+        stored.is_some_and(|stored| stored.closed > heard.received.closed)
+    })
 }
 
 async fn store(node: &Node, catalog: &Catalog, table: TableId, received: &Received) {

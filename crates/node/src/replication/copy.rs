@@ -67,7 +67,7 @@ async fn insist(feed: &Feed, changes: Vec<Change>) -> Ack {
         feed.wait_while_paused().await;
         if let Some(to) = feed.route(&mut route) {
             match call(&feed.node, to, payload.clone()).await {
-                Ok(ack) => return ack,
+                Ok(receipt) => return receipt.ack,
                 Err(why) => {
                     tracing::debug!(partition = %feed.hosted.spec.partition, %why, "a copy is sent again");
                     route.fail();

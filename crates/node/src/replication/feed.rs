@@ -7,7 +7,7 @@
 //! - A node of the target region is kept as long as it answers.
 
 use super::progress::Progress;
-use super::{Parcel, copy};
+use super::{Parcel, Receipt, copy};
 use crate::hosting::HostedPartition;
 use crate::node::Node;
 use crate::pipeline::Order;
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
 use meridian_base::{Change, Hlc, NodeId, Position};
-use meridian_geo::{Ack, ReplicationBatch, Sender, SenderLimits};
+use meridian_geo::{ReplicationBatch, Sender, SenderLimits};
 use meridian_partition::{Closed, ReadLimits, Reader, outgoing, read_changes};
 use meridian_raft::rt;
 use meridian_transport::Kind;
@@ -35,6 +35,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Between two stored cursors. A new leader sends again what was acknowledged since.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// Least time between two batches: under a steady flow one carries several changes, and costs the
+/// other region one commit instead of several.
+const PACE: Duration = Duration::from_millis(20);
 
 /// What a feed is made of.
 pub struct Feed {
@@ -64,10 +67,10 @@ impl Route {
 }
 
 /// Sends a batch to a node.
-pub async fn call(node: &Node, to: NodeId, payload: Bytes) -> Result<Ack, String> {
+pub async fn call(node: &Node, to: NodeId, payload: Bytes) -> Result<Receipt, String> {
     let answer = node.peers.call(to, Kind::Replicate, payload, CALL_LIMIT).await;
     let answer = answer.map_err(|e| format!("node {to}: {e}"))?;
-    Ack::decode(&answer).map_err(|e| format!("node {to}: {e}"))
+    Receipt::decode(&answer).map_err(|e| format!("node {to}: {e}"))
 }
 
 impl Feed {
@@ -174,7 +177,7 @@ impl Feed {
     }
 }
 
-type Sent<'f> = Pin<Box<dyn Future<Output = Result<Ack, String>> + Send + 'f>>;
+type Sent<'f> = Pin<Box<dyn Future<Output = Result<Receipt, String>> + Send + 'f>>;
 type Saved<'f> = Pin<Box<dyn Future<Output = Option<Position>> + Send + 'f>>;
 
 /// Why a stream ended.
@@ -192,7 +195,7 @@ impl From<String> for Broken {
 
 /// Why a stream goes on.
 enum Woken {
-    Answered(Result<Ack, String>),
+    Answered(Result<Receipt, String>),
     Saved(Option<Position>),
     Committed,
     Closed,
@@ -211,6 +214,8 @@ struct Stream<'f> {
     in_flight: FuturesOrdered<Sent<'f>>,
     saving: FuturesUnordered<Saved<'f>>,
     save_at: rt::Instant,
+    /// Not before this is anything sent.
+    send_at: rt::Instant,
     position: watch::Receiver<Position>,
     closed: watch::Receiver<Option<Closed>>,
 }
@@ -227,6 +232,7 @@ impl<'f> Stream<'f> {
             in_flight: FuturesOrdered::new(),
             saving: FuturesUnordered::new(),
             save_at: rt::now(),
+            send_at: rt::now(),
             position: feed.hosted.position(),
             closed: feed.closed.clone(),
         }
@@ -266,6 +272,7 @@ impl<'f> Stream<'f> {
     async fn woken(&mut self) -> Result<Woken, String> {
         let gone = |_| "the replica is closed".to_owned();
         let saves = self.sender.unsaved().is_some() && self.saving.is_empty();
+        let paces = rt::now() < self.send_at;
         Ok(tokio::select! {
             biased;
             Some(answer) = self.in_flight.next() => Woken::Answered(answer),
@@ -273,14 +280,20 @@ impl<'f> Stream<'f> {
             changed = self.position.changed() => changed.map(|()| Woken::Committed).map_err(gone)?,
             changed = self.closed.changed() => changed.map(|()| Woken::Closed).map_err(gone)?,
             () = rt::sleep_until(self.save_at), if saves => Woken::Timer,
+            () = rt::sleep_until(self.send_at), if paces => Woken::Timer,
         })
     }
 
-    async fn answered(&mut self, answer: Result<Ack, String>) {
+    async fn answered(&mut self, answer: Result<Receipt, String>) {
         match answer {
-            Ok(ack) => {
+            Ok(Receipt { ack, better }) => {
                 self.is_probing = false;
                 self.sender.acked(ack.upto, ack.closed);
+                let moves = better.is_some_and(|node| self.route.last != Some(node));
+                if moves && self.in_flight.is_empty() {
+                    self.route.last = better;
+                    self.begin_chain();
+                }
             }
             Err(why) => {
                 tracing::debug!(partition = %self.feed.hosted.spec.partition,
@@ -288,17 +301,24 @@ impl<'f> Stream<'f> {
                 self.in_flight.clear();
                 self.sender.rewind();
                 self.route.fail();
-                (self.chain, self.next, self.is_probing) = (rt::random(), 0, true);
+                self.begin_chain();
                 let pause = PAUSE_MIN * u32::try_from(self.route.failures.min(12)).unwrap_or(12);
                 rt::sleep(pause).await;
             }
         }
     }
 
+    fn begin_chain(&mut self) {
+        (self.chain, self.next, self.is_probing) = (rt::random(), 0, true);
+    }
+
     /// Reads and sends as much as the window takes.
     fn fill(&mut self) -> Result<(), Broken> {
         let partition = self.feed.hosted.spec.partition;
         let end = *self.position.borrow_and_update();
+        if rt::now() < self.send_at {
+            return Ok(());
+        }
         loop {
             if self.is_probing && !self.in_flight.is_empty() {
                 return Ok(());
@@ -307,6 +327,7 @@ impl<'f> Stream<'f> {
             if after >= end {
                 break;
             }
+            self.route()?;
             let engine = self.feed.hosted.engine.as_ref();
             let page = read_changes(engine, partition, after, READ).map_err(|e| e.to_string())?;
             let Some(first) = page.records.first() else { break };
@@ -331,21 +352,24 @@ impl<'f> Stream<'f> {
         Ok(())
     }
 
+    fn route(&mut self) -> Result<NodeId, String> {
+        let to = self.feed.route(&mut self.route);
+        to.ok_or_else(|| format!("no node of {} is connected", self.feed.target.name))
+    }
+
     fn send(
         &mut self,
         after: Position,
         upto: Position,
         changes: Vec<Change>,
     ) -> Result<(), String> {
-        let feed = self.feed;
-        let Some(to) = feed.route(&mut self.route) else {
-            return Err(format!("no node of {} is connected", feed.target.name));
-        };
+        let (feed, to) = (self.feed, self.route()?);
         let closed = self.sender.closed_with(upto);
         let stable = feed.node.stable(&feed.hosted.spec);
         let batch = feed.batch((after, upto), changes, closed, stable);
         let payload = Parcel { chain: self.chain, number: self.next, batch }.encode();
         self.next += 1;
+        self.send_at = rt::now() + PACE;
         self.sender.sent(upto, payload.len(), closed);
         self.in_flight.push_back(Box::pin(call(&feed.node, to, payload)));
         Ok(())

@@ -27,7 +27,7 @@ const LATE_MS_MIN: u64 = 500;
 const LATE_UNKNOWN_MS_MIN: u64 = 2000;
 /// Between two durable notes of a lane that brought changes, and of one that only announced.
 const STORE_BUSY: Duration = Duration::from_secs(1);
-const STORE_IDLE: Duration = Duration::from_secs(10);
+const STORE_IDLE: Duration = Duration::from_secs(5);
 
 /// How far a partition got towards a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -238,9 +238,12 @@ impl Exchange {
         due
     }
 
-    /// Forgets the lanes of tables that are not here any more.
-    pub fn keep_tables(&self, is_here: impl Fn(TableId) -> bool) {
-        held(&self.lanes).retain(|(table, ..), _| is_here(*table));
+    /// Forgets lanes.
+    pub fn keep(&self, is_wanted: impl Fn(&Heard) -> bool) {
+        held(&self.lanes).retain(|(table, ..), lane| {
+            let (table, received) = (*table, lane.received.clone());
+            is_wanted(&Heard { table, received, silent: lane.heard.elapsed() })
+        });
     }
 }
 
@@ -313,9 +316,10 @@ impl Drop for Arrival {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Receipt;
     use super::*;
-    use meridian_base::Incarnation;
-    use meridian_geo::ReplicationBatch;
+    use meridian_base::{Incarnation, NodeId};
+    use meridian_geo::{Ack, ReplicationBatch};
 
     fn parcel(chain: u64, number: u64, upto: u64, closed: Option<u64>) -> Parcel {
         let batch = ReplicationBatch {
@@ -345,6 +349,12 @@ mod tests {
         let sent = parcel(7, 3, 9, Some(90));
         assert_eq!(Parcel::decode(&sent.encode()), Ok(sent));
         assert!(parcel(7, 0, 0, None).is_copy());
+        for better in [None, Some(NodeId(5))] {
+            let (table, partition) = (TableId(1), PartitionId(16));
+            let ack = Ack { table, partition, upto: Position(9), closed: Hlc(90) };
+            let told = Receipt { ack, better };
+            assert_eq!(Receipt::decode(&told.encode()), Ok(told));
+        }
     }
 
     #[tokio::test]

@@ -5,12 +5,12 @@
 //! - A batch is acknowledged only when a quorum of every target partition has its part.
 //! - How much is committed at a time is bounded; senders wait for their acknowledgements.
 
-use super::Parcel;
+use super::{Parcel, Receipt};
 use crate::items::message::{ItemAnswer, ItemRequest};
 use crate::node::Node;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use meridian_base::{Change, Hlc, PartitionId};
+use meridian_base::{Change, Hlc, NodeId, PartitionId};
 use meridian_control::global::{GlobalState, RegionStatus};
 use meridian_geo::{Ack, ReplicationBatch};
 use meridian_partition::Replicated;
@@ -51,7 +51,15 @@ pub async fn receive(node: &Node, payload: &[u8]) -> Result<Bytes, String> {
     };
     let batch = &parcel.batch;
     let (table, partition, upto) = (batch.table, batch.partition, batch.upto);
-    Ok(Bytes::from(Ack { table, partition, upto, closed }.encode()))
+    let ack = Ack { table, partition, upto, closed };
+    Ok(Receipt { ack, better: better(node, batch) }.encode())
+}
+
+/// Who leads the partition here that most of the origin's changes go to.
+fn better(node: &Node, batch: &ReplicationBatch) -> Option<NodeId> {
+    let catalog = node.catalog();
+    let target = catalog.partition_at(batch.table, &batch.start)?;
+    node.hosting.partition(target.id)?.group.leader()
 }
 
 /// True while what a region sends may be what only it had.

@@ -24,8 +24,8 @@ use tokio::sync::watch;
 /// Between two closed versions of a partition that takes no writes.
 const CLOSE_EVERY: Duration = Duration::from_millis(200);
 /// The same when it took none for [`IDLE_AFTER`].
-const CLOSE_EVERY_IDLE: Duration = Duration::from_secs(1);
-const IDLE_AFTER: Duration = Duration::from_secs(60);
+const CLOSE_EVERY_IDLE: Duration = Duration::from_millis(500);
+const IDLE_AFTER: Duration = Duration::from_secs(5);
 /// Before an order that failed is given again.
 const AGAIN: Duration = Duration::from_millis(20);
 /// Between two looks while nothing happens: readers that are to be dropped wait for one.
@@ -172,17 +172,15 @@ impl Source {
 
 /// Closes versions of a partition that takes no writes; those that it takes close themselves.
 async fn close(hosted: Arc<HostedPartition>, told: watch::Sender<Option<Closed>>) {
-    let mut position = hosted.position();
+    let mut own = None;
     let mut busy_at = rt::now();
     loop {
         let pause = if busy_at.elapsed() < IDLE_AFTER { CLOSE_EVERY } else { CLOSE_EVERY_IDLE };
         rt::sleep(pause).await;
-        if position.has_changed().unwrap_or(false) {
-            position.borrow_and_update();
+        let Ok(closed) = hosted.close().await else { continue };
+        if own.replace(closed.position) != Some(closed.position) {
             busy_at = rt::now();
         }
-        if let Ok(closed) = hosted.close().await {
-            told.send_replace(Some(closed));
-        }
+        told.send_replace(Some(closed));
     }
 }
