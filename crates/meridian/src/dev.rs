@@ -21,7 +21,8 @@ pub async fn run(args: &DevArgs) -> anyhow::Result<()> {
     run::node(config, Kind::Dev).await
 }
 
-fn config(args: &DevArgs) -> anyhow::Result<NodeConfig> {
+/// What `dev` runs with.
+pub fn config(args: &DevArgs) -> anyhow::Result<NodeConfig> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let admin = args.listen_admin.unwrap_or(free);
     let data_dir = if args.in_memory {

@@ -4,10 +4,16 @@
 //!
 //! - Every listener is bound before the data is touched, so that a port in use harms nothing.
 //! - Leaders hand over before the listeners close.
+//!
+//! Tested by `run/tests.rs` over sockets, with the data in memory and on disk.
+
+#[cfg(test)]
+mod tests;
 
 use crate::launch::{self, Launched};
 use crate::output;
 use anyhow::Context;
+use meridian_node::Node;
 use meridian_server::admin::{AdminEdge, Guard};
 use meridian_server::config::NodeConfig;
 use meridian_server::http::{DynamoEdge, EdgeLimits};
@@ -22,7 +28,6 @@ use std::time::Duration;
 const FINISH_TIME: Duration = Duration::from_secs(3);
 /// Longest time for leaders to hand over and data to be written when the node stops.
 const HAND_OVER_TIME: Duration = Duration::from_secs(5);
-
 /// Time between two looks at whether a node of `dev` is ready.
 const READY_LOOK: Duration = Duration::from_millis(2);
 
@@ -35,52 +40,76 @@ pub enum Kind {
     Cluster,
 }
 
-/// Runs a node until it is asked to stop, or fails.
-pub async fn node(mut config: NodeConfig, kind: Kind) -> anyhow::Result<()> {
-    let metrics = MetricsPage::install();
-    let clients = process::bind(config.listen_client).await?;
-    let admin = process::bind(config.listen_admin).await?;
-    let peers = process::bind(config.listen_peer).await?;
+/// Runs a node until it is asked to stop.
+pub async fn node(config: NodeConfig, kind: Kind) -> anyhow::Result<()> {
+    let running = Running::start(config, kind).await?;
     if kind == Kind::Dev {
-        config.advertise_client = clients.local_addr()?.into();
-        config.advertise_admin = admin.local_addr()?.into();
-        config.advertise_peer = peers.local_addr()?.into();
-    }
-    let switch = Switch::new();
-    let launched = launch::start(&config, kind, peers, switch.clone()).await?;
-    let Launched { handler, backend, node } = launched;
-    let edge = DynamoEdge::new(&config.region, handler, EdgeLimits::default());
-    let limits = ListenLimits::default();
-    let clients = HttpServer::start(clients, switch.clone(), limits, Arc::new(edge))
-        .context("clients cannot be served")?;
-    let guard = Guard::new(config.cluster_secret.clone());
-    let edge = AdminEdge::new(backend, guard, metrics, switch.clone());
-    let admin = HttpServer::start(admin, Switch::new(), limits, Arc::new(edge))
-        .context("the admin listener cannot be served")?;
-    tracing::info!(
-        node = config.node_id,
-        region = config.region,
-        clients = %clients.local(),
-        admin = %admin.local(),
-        "node listens"
-    );
-    if kind == Kind::Dev {
-        while node.ready().is_err() {
-            tokio::time::sleep(READY_LOOK).await;
-        }
-        output::line(&format!("ready http://{}", clients.local()));
+        running.ready().await;
+        output::line(&format!("ready http://{}", running.clients.local()));
     }
     let signal = process::asked_to_stop().await?;
     tracing::info!(signal, "node stops");
-    // A black hole would hold every connection for ever.
-    switch.set(false);
-    if tokio::time::timeout(HAND_OVER_TIME, node.hand_over()).await.is_err() {
-        tracing::warn!("leaders were not handed over in time");
-    }
-    clients.stop(FINISH_TIME).await;
-    if tokio::time::timeout(HAND_OVER_TIME, node.stop()).await.is_err() {
-        tracing::warn!("the node did not come to rest in time");
-    }
-    admin.stop(Duration::ZERO).await;
+    running.stop().await;
     Ok(())
+}
+
+/// A node and its listeners.
+struct Running {
+    node: Arc<Node>,
+    clients: HttpServer,
+    admin: HttpServer,
+    switch: Switch,
+}
+
+impl Running {
+    async fn start(mut config: NodeConfig, kind: Kind) -> anyhow::Result<Self> {
+        let metrics = MetricsPage::install();
+        let clients = process::bind(config.listen_client).await?;
+        let admin = process::bind(config.listen_admin).await?;
+        let peers = process::bind(config.listen_peer).await?;
+        if kind == Kind::Dev {
+            config.advertise_client = clients.local_addr()?.into();
+            config.advertise_admin = admin.local_addr()?.into();
+            config.advertise_peer = peers.local_addr()?.into();
+        }
+        let switch = Switch::new();
+        let launched = launch::start(&config, kind, peers, switch.clone()).await?;
+        let Launched { handler, backend, node } = launched;
+        let edge = DynamoEdge::new(&config.region, handler, EdgeLimits::default());
+        let limits = ListenLimits::default();
+        let clients = HttpServer::start(clients, switch.clone(), limits, Arc::new(edge))
+            .context("clients cannot be served")?;
+        let guard = Guard::new(config.cluster_secret.clone());
+        let edge = AdminEdge::new(backend, guard, metrics, switch.clone());
+        // Never behind the switch, or nothing could turn it off again.
+        let admin = HttpServer::start(admin, Switch::new(), limits, Arc::new(edge))
+            .context("the admin listener cannot be served")?;
+        tracing::info!(
+            node = config.node_id,
+            region = config.region,
+            clients = %clients.local(),
+            admin = %admin.local(),
+            "node listens"
+        );
+        Ok(Running { node, clients, admin, switch })
+    }
+
+    async fn ready(&self) {
+        while self.node.ready().is_err() {
+            tokio::time::sleep(READY_LOOK).await;
+        }
+    }
+
+    async fn stop(self) {
+        // A black hole would hold every connection for ever.
+        self.switch.set(false);
+        if tokio::time::timeout(HAND_OVER_TIME, self.node.hand_over()).await.is_err() {
+            tracing::warn!("leaders were not handed over in time");
+        }
+        self.clients.stop(FINISH_TIME).await;
+        if tokio::time::timeout(HAND_OVER_TIME, self.node.stop()).await.is_err() {
+            tracing::warn!("the node did not come to rest in time");
+        }
+        self.admin.stop(Duration::ZERO).await;
+    }
 }

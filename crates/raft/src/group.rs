@@ -16,6 +16,7 @@ use crate::group_log::GroupLog;
 use crate::log::NodeLog;
 use crate::machine::{Machine, StateMachine};
 use crate::network::{Links, Network};
+use crate::rt;
 use crate::snapshot::{Chunks, GroupSnapshot, SnapshotData};
 use crate::types::{CommittedLeader, Config, LogId, Payload, StoredMembership};
 use bytes::Bytes;
@@ -28,6 +29,8 @@ use openraft::impls::{EmptyNode, ProgressResponder};
 use openraft::raft::ClientWriteResult;
 use openraft::{ChangeMembers, ReadPolicy, SnapshotPolicy};
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -206,6 +209,9 @@ pub struct GroupStatus {
     pub running: bool,
 }
 
+/// A replica that is being opened.
+pub type Opening = Pin<Box<dyn Future<Output = Result<Group, OpenError>> + Send>>;
+
 /// One replica of one group. Clones share it.
 #[derive(Clone)]
 pub struct Group {
@@ -221,7 +227,12 @@ impl Group {
     /// # Errors
     ///
     /// [`OpenError::Behind`] when the engine must first be rebuilt from a peer.
-    pub async fn open(options: GroupOptions) -> Result<Group, OpenError> {
+    pub fn open(options: GroupOptions) -> Opening {
+        // Boxed here, so that openraft is compiled with this crate and not again with every caller.
+        Box::pin(Group::open_now(options))
+    }
+
+    async fn open_now(options: GroupOptions) -> Result<Group, OpenError> {
         let GroupOptions { node, group, log, network, machine, timing } = options;
         let found = log.recovered(group.to_u64());
         let node_log = log.clone();
@@ -326,6 +337,7 @@ impl Group {
         term: u64,
         command: Bytes,
     ) -> Result<Proposal, ProposeError> {
+        rt::preempt().await;
         let (responder, done) = ProgressResponder::complete_only();
         let request = self.raft.write(Payload(command));
         let request = request.with_leader(CommittedLeader::new(term)).responder(responder);
@@ -391,15 +403,15 @@ impl Group {
         voters: &BTreeSet<NodeId>,
         learners: &BTreeSet<NodeId>,
     ) -> Result<(), ProposeError> {
-        let deadline = crate::rt::now() + MEMBERS_LIMIT;
+        let deadline = rt::now() + MEMBERS_LIMIT;
         loop {
             match self.change_members_once(voters, learners).await {
                 Err(ProposeError::NotLeader { hint })
                     if hint.is_none_or(|h| h == self.node)
                         && self.leading().is_some()
-                        && crate::rt::now() < deadline =>
+                        && rt::now() < deadline =>
                 {
-                    crate::rt::sleep(MEMBERS_PAUSE).await;
+                    rt::sleep(MEMBERS_PAUSE).await;
                 }
                 done => return done,
             }
@@ -488,7 +500,7 @@ impl Group {
                 }
             }
         };
-        crate::rt::timeout(limit, gone).await.is_ok()
+        rt::timeout(limit, gone).await.is_ok()
     }
 
     /// Makes the engine durable and lets the log be purged up to `upto`, which is applied.

@@ -18,7 +18,7 @@ pub mod snapshot;
 pub mod types;
 
 pub use group::{
-    Group, GroupOptions, GroupStatus, GroupWatch, OpenError, Proposal, ProposeError, Proposed,
-    Timing,
+    Group, GroupOptions, GroupStatus, GroupWatch, OpenError, Opening, Proposal, ProposeError,
+    Proposed, Timing,
 };
 pub use openraft;

@@ -132,6 +132,7 @@ impl NodeLog {
 
     /// Queues records; `done` runs on the writer when they are written, and synced if `durable`.
     pub async fn write(&self, records: Vec<LogRecord>, durable: bool, done: Completion) {
+        rt::preempt().await;
         if let Err(refused) = self.queue.send(Job { records, count: 0, durable, done }).await {
             (refused.0.done)(Err(&StorageError::Poisoned));
         }

@@ -35,6 +35,11 @@ pub fn random_below(bound: u64) -> u64 {
     if bound == 0 { 0 } else { random() % bound }
 }
 
+/// One call of [`preempt`] in so many sleeps, and three yield.
+const PREEMPT_ONE_IN: u64 = 32;
+/// Longest sleep of [`preempt`], ms.
+const PREEMPT_MS_MAX: u64 = 20;
+
 /// Starts a task.
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
@@ -102,6 +107,19 @@ pub fn now() -> Instant {
 /// Lets other tasks run.
 pub async fn yield_now() {
     tokio::task::yield_now().await;
+}
+
+/// Lets a simulation put other tasks, or a little time, between two steps of the caller, as threads
+/// of their own would; does nothing outside of one.
+pub async fn preempt() {
+    if !simulating() {
+        return;
+    }
+    match random_below(PREEMPT_ONE_IN) {
+        0 => sleep(Duration::from_millis(random_below(PREEMPT_MS_MAX))).await,
+        1..4 => yield_now().await,
+        _ => {}
+    }
 }
 
 /// The random source that openraft asks.

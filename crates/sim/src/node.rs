@@ -86,6 +86,9 @@ impl Parts {
     pub async fn open(self) -> Result<Endpoint, NotOpen> {
         let log = self.log()?;
         let engine: Arc<dyn Engine> = self.engine;
+        if !log.knows(GroupId::Partition(PARTITION).to_u64()) {
+            PartitionReplica::for_install(Arc::clone(&engine), spec()).destroy().map_err(broken)?;
+        }
         let replica = match PartitionReplica::open(Arc::clone(&engine), spec()) {
             Ok(replica) => replica,
             Err(PartitionError::Installing(_)) => {

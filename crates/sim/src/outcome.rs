@@ -40,7 +40,7 @@ pub struct Activity {
     pub entries: u64,
     /// Incarnations of the pipeline.
     pub incarnations: u64,
-    /// Commands that the fence refused.
+    /// Decisions that the fence refused.
     pub fenced: u64,
     /// Faults and repairs.
     pub counts: Counts,
@@ -91,8 +91,10 @@ impl Activity {
         }
         activity.entries = record.entries.len() as u64;
         for (_, command, outcome) in record.commands() {
-            activity.fenced += u64::from(outcome == ApplyOutcome::Fenced);
-            activity.incarnations += u64::from(matches!(command, Command::Begin { .. }));
+            match command {
+                Command::Begin { .. } => activity.incarnations += 1,
+                Command::Batch(_) => activity.fenced += u64::from(outcome == ApplyOutcome::Fenced),
+            }
         }
         activity
     }
@@ -138,7 +140,7 @@ impl fmt::Display for Activity {
         )?;
         writeln!(
             f,
-            "log: {} entries, {} incarnations, {} commands fenced, {installs} snapshots installed",
+            "log: {} entries, {} incarnations, {} decisions fenced, {installs} snapshots installed",
             self.entries, self.incarnations, self.fenced
         )?;
         write!(

@@ -58,7 +58,10 @@ impl Plan {
     /// The plan of a seed.
     pub fn of(seed: u64, bug: Option<Bug>) -> Plan {
         let mut dice = Dice::new(seed, 1);
+        let lapsing =
+            NetworkPlan { delay_ms_min: 20, delay_ms_max: 250, late: 150, lost: 50, doubled: 0 };
         let kinds = [
+            lapsing,
             NetworkPlan::CALM,
             NetworkPlan { delay_ms_min: 0, delay_ms_max: 5, late: 5, lost: 5, doubled: 5 },
             NetworkPlan { delay_ms_min: 1, delay_ms_max: 40, late: 20, lost: 20, doubled: 10 },
@@ -78,9 +81,15 @@ impl Plan {
                 .unwrap_or(0),
         };
         match bug {
-            Some(Bug::FenceByTerm) => {
-                Plan { pause_ms_max: 0, clients: 8, keys: 3, patience_ms: 2500, ..plan }
-            }
+            // Decisions are dropped when a leader's lease lapses for a moment while it is busy.
+            Some(Bug::FenceByTerm) => Plan {
+                network: lapsing,
+                clients: 12,
+                pause_ms_max: 5,
+                patience_ms: 2500,
+                between_faults_ms_max: 4_000,
+                ..plan
+            },
             Some(Bug::AckBeforeQuorum | Bug::AckBeforeFsync | Bug::AnswersAtOnce) | None => plan,
         }
     }

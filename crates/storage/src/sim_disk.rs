@@ -206,6 +206,11 @@ impl SimDisk {
         self.lock().syncs_left = fail.then_some(0);
     }
 
+    /// True when the next sync fails.
+    pub fn fails_syncs(&self) -> bool {
+        self.lock().syncs_left == Some(0)
+    }
+
     /// Lets `count` more syncs succeed, of files or of the directory, and then fails all.
     pub fn fail_syncs_after(&self, count: u64) {
         self.lock().syncs_left = Some(count);
