@@ -117,6 +117,7 @@ fn by_region(refusal: region::Refusal, table: &str) -> ApiError {
         | Refusal::PartitionNotFound
         | Refusal::NodeNotFound
         | Refusal::NodeRemoved
+        | Refusal::NodeLostLog
         | Refusal::LastNode => unavailable(),
     }
 }
@@ -152,6 +153,7 @@ fn by_global(refusal: global::Refusal, table: &str) -> ApiError {
         | Refusal::SelfReport
         | Refusal::NodeNotFound
         | Refusal::NodeRemoved
+        | Refusal::NodeLostLog
         | Refusal::NodeElsewhere { .. } => unavailable(),
     }
 }

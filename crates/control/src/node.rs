@@ -22,6 +22,12 @@ pub enum NodeState {
     Active,
     /// Gives its replicas and leaderships away; may become Active again.
     Draining,
+    /// Lost its Raft log, and with it its votes: it takes part in no group until it is a member of
+    /// none, and then comes back as a new member.
+    LostLog {
+        /// Which loss: a number that the node chose.
+        loss: u64,
+    },
     /// Gone for good: its id is never used again.
     Removed {
         /// The node that takes its place, if the operator named one.
@@ -35,14 +41,30 @@ impl NodeState {
     pub fn takes_replicas(self) -> bool {
         match self {
             NodeState::Active => true,
-            NodeState::Draining | NodeState::Removed { .. } => false,
+            NodeState::Draining | NodeState::LostLog { .. } | NodeState::Removed { .. } => false,
+        }
+    }
+
+    /// True for a node that may be a member of groups.
+    pub fn is_member(self) -> bool {
+        match self {
+            NodeState::Active | NodeState::Draining => true,
+            NodeState::LostLog { .. } | NodeState::Removed { .. } => false,
+        }
+    }
+
+    /// The loss of its log that a node reports, once it is known here.
+    pub fn loss(self) -> Option<u64> {
+        match self {
+            NodeState::LostLog { loss } => Some(loss),
+            NodeState::Active | NodeState::Draining | NodeState::Removed { .. } => None,
         }
     }
 
     /// True for a node that will not come back.
     pub fn is_removed(self) -> bool {
         match self {
-            NodeState::Active | NodeState::Draining => false,
+            NodeState::Active | NodeState::Draining | NodeState::LostLog { .. } => false,
             NodeState::Removed { .. } => true,
         }
     }

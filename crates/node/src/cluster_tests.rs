@@ -1,5 +1,6 @@
 //! Whole regions against each other: real nodes, groups and sockets, one node a region.
 
+mod damage;
 mod testing;
 
 use meridian_api::admin::{AdminBackend, AdminCall, AdminError};

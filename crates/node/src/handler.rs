@@ -49,7 +49,7 @@ impl Handler for PeerHandler {
             return Err(format!("transfers of {kind:?} are not taken here"));
         }
         let (group, head) = open_envelope(&header)?;
-        let group = self.0.hosting.group(group).ok_or("no replica of the group here")?;
+        let hosted = self.0.hosting.group(group);
         let path = match &self.0.options.data {
             DataDir::Path(dir) => Some(dir.join(format!("snapshot-{}.part", rt::random()))),
             DataDir::Memory => None,
@@ -58,7 +58,11 @@ impl Handler for PeerHandler {
         while let Some(chunk) = chunks.next().await {
             spool.push(chunk.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
         }
-        group.handle_snapshot(&head, spool.into_chunks().map_err(|e| e.to_string())?).await
+        let chunks = spool.into_chunks().map_err(|e| e.to_string())?;
+        match hosted {
+            Some(hosted) => hosted.handle_snapshot(&head, chunks).await,
+            None => self.0.rebuilds.deliver(group, head, chunks),
+        }
     }
 }
 
@@ -76,7 +80,7 @@ fn step_answer(done: Result<(), ProposeError>) -> Result<ControlAnswer, String> 
 impl Node {
     async fn control_request(
         &self,
-        _from: NodeId,
+        from: NodeId,
         request: ControlRequest,
     ) -> Result<ControlAnswer, String> {
         match request {
@@ -100,6 +104,14 @@ impl Node {
             ControlRequest::Step(step) => self.step_here(step).await,
             ControlRequest::Regions(request) => {
                 self.answer_regions(request).await.map(ControlAnswer::Regions)
+            }
+            ControlRequest::SendSnapshot { group } => {
+                self.send_snapshot(from, group).await?;
+                Ok(ControlAnswer::Done)
+            }
+            ControlRequest::Return { node, loss } => {
+                let waits_for = self.answer_return(node, loss).await?;
+                Ok(ControlAnswer::Return { waits_for })
             }
         }
     }

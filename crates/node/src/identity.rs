@@ -5,6 +5,8 @@
 //! - An empty directory never founds a cluster by itself: `cluster` is written when a cluster was
 //!   founded or joined, and never changes afterwards.
 //! - A directory belongs to one node: another id or region is refused.
+//! - A loss of the log is noted before the damaged log is set aside, and forgotten only when this
+//!   node is a member of no group: in between it takes part in none.
 
 use crate::options::DataDir;
 use meridian_base::NodeId;
@@ -54,6 +56,12 @@ struct Stored {
     node: u64,
     region: String,
     founding: Option<Founding>,
+    /// True once the log was made: a log that is missing then is a lost one.
+    #[serde(default)]
+    log_made: bool,
+    /// The loss of the log from which the node has not come back yet.
+    #[serde(default)]
+    loss: Option<u64>,
 }
 
 /// Why a data directory cannot be used.
@@ -95,8 +103,14 @@ pub struct IdentityFile {
 impl IdentityFile {
     /// Reads, or writes for the first time, who the directory belongs to.
     pub fn open(data: &DataDir, node: NodeId, region: &str) -> Result<Self, IdentityError> {
-        let fresh =
-            Stored { format: FORMAT, node: node.0, region: region.to_owned(), founding: None };
+        let fresh = Stored {
+            format: FORMAT,
+            node: node.0,
+            region: region.to_owned(),
+            founding: None,
+            log_made: false,
+            loss: None,
+        };
         let DataDir::Path(dir) = data else {
             return Ok(IdentityFile { dir: None, stored: fresh.into() });
         };
@@ -146,11 +160,52 @@ impl IdentityFile {
             };
         }
         let next = Stored { founding: Some(founding.clone()), ..stored.clone() };
+        self.store(&mut stored, next)
+    }
+
+    fn store(&self, stored: &mut Stored, next: Stored) -> Result<(), String> {
         if let Some(dir) = &self.dir {
             write_file(&dir.join(FILE), &next).map_err(|e| e.to_string())?;
         }
         *stored = next;
         Ok(())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Stored)) -> Result<(), String> {
+        let mut stored = self.stored.lock().expect("no holder panics");
+        let mut next = stored.clone();
+        change(&mut next);
+        if next == *stored { Ok(()) } else { self.store(&mut stored, next) }
+    }
+
+    /// True once the log was made.
+    pub fn log_made(&self) -> bool {
+        self.stored.lock().expect("no holder panics").log_made
+    }
+
+    /// Notes that the log was made.
+    pub fn make_log(&self) -> Result<(), String> {
+        self.change(|stored| stored.log_made = true)
+    }
+
+    /// The loss of the log from which the node has not come back yet.
+    pub fn loss(&self) -> Option<u64> {
+        self.stored.lock().expect("no holder panics").loss
+    }
+
+    /// Notes that the log is lost; from now on the node is one that joins. A loss that is noted
+    /// already stays the one that it is.
+    pub fn lose_log(&self, loss: u64) -> Result<(), String> {
+        self.change(|stored| {
+            stored.loss.get_or_insert(loss);
+            stored.log_made = false;
+            stored.founding.iter_mut().for_each(|founding| founding.joined = true);
+        })
+    }
+
+    /// Notes that the node is a member of no group any more.
+    pub fn forget_loss(&self) -> Result<(), String> {
+        self.change(|stored| stored.loss = None)
     }
 }
 

@@ -8,27 +8,25 @@
 use crate::control::client::ControlClient;
 use crate::control::machine::ControlMachine;
 use crate::hosting::Hosting;
-use crate::identity::{Founder, IdentityError, IdentityFile};
+use crate::identity::{Founder, Founding, IdentityError, IdentityFile};
 use crate::items::Items;
 use crate::network::PeerNetwork;
-use crate::options::{DataDir, NodeOptions};
+use crate::options::NodeOptions;
+use crate::rebuild::{self, Rebuilds};
 use crate::regions::Regions;
-use crate::{catalog, founding, handler, partitions, planner, registrar};
-use meridian_base::{GroupId, NodeId, RegionId};
+use crate::stores::{self, Stores};
+use crate::{catalog, founding, handler, lost_log, partitions, planner, registrar};
+use meridian_base::{GroupId, NodeId, PartitionId, RegionId};
 use meridian_control::global::GlobalState;
 use meridian_control::region::{Catalog, RegionState};
-use meridian_raft::log::{LogOptions as WriterOptions, NodeLog};
+use meridian_raft::log::NodeLog;
 use meridian_raft::machine::StateMachine;
 use meridian_raft::{Group, GroupOptions, Timing, rt};
-use meridian_storage::sim_disk::SimDisk;
-use meridian_storage::{
-    Disk, Engine, EngineKind, LogOptions, MemoryEngine, RealDisk, SegmentedLog, StorageError,
-    open_engine,
-};
+use meridian_storage::{Engine, EngineKind, StorageError};
 use meridian_transport::{
     ClusterId, Identity, PeerConfig, PeerServer, Peers, Timing as PeerTiming,
 };
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -48,6 +46,9 @@ pub enum StartError {
     /// Its log or engine cannot be opened.
     #[error("the data directory cannot be used: {0}")]
     Storage(#[from] StorageError),
+    /// Its log was lost, and it cannot be noted.
+    #[error("the loss of the log cannot be noted: {0}")]
+    Loss(String),
     /// A control group cannot be opened.
     #[error("the {group} group cannot be opened: {why}")]
     Group {
@@ -65,6 +66,13 @@ pub enum StartError {
 struct Unopened {
     global: ControlMachine<GlobalState>,
     region: ControlMachine<RegionState>,
+}
+
+/// A control group's replica that must be rebuilt before its group can be opened.
+struct Behind {
+    group: GroupId,
+    machine: Box<dyn StateMachine>,
+    timing: Timing,
 }
 
 /// One node.
@@ -90,40 +98,15 @@ pub struct Node {
     pub(crate) network: Arc<PeerNetwork>,
     /// Nodes that said hello and belong to no cluster yet.
     pub(crate) callers: Mutex<std::collections::BTreeMap<u64, Founder>>,
+    pub(crate) rebuilds: Rebuilds,
+    /// Partitions whose replicas are being rebuilt.
+    pub(crate) rebuilding: Mutex<BTreeSet<PartitionId>>,
+    /// What a node that lost its log waits for.
+    pub(crate) waits_for: Mutex<Option<String>>,
+    behind: Mutex<Vec<Behind>>,
     unopened: Mutex<Option<Unopened>>,
     stopping: watch::Sender<bool>,
     server: Mutex<Option<PeerServer>>,
-}
-
-fn log_disk(options: &NodeOptions) -> Result<Arc<dyn Disk>, StorageError> {
-    Ok(match &options.data {
-        DataDir::Path(dir) => Arc::new(RealDisk::open(&dir.join("log"))?),
-        DataDir::Memory => Arc::new(SimDisk::new("log")),
-    })
-}
-
-fn engine_of(options: &NodeOptions) -> Result<Arc<dyn Engine>, StorageError> {
-    let DataDir::Path(dir) = &options.data else { return Ok(Arc::new(MemoryEngine::volatile())) };
-    let dir = dir.join("engine");
-    match open_engine(options.engine, &dir) {
-        Err(error @ StorageError::Corrupt { .. }) => {
-            let aside = set_aside(&dir, options.clock.now_ms())?;
-            tracing::warn!(%error, aside = %aside.display(),
-                "the engine is damaged: it is set aside and every replica is rebuilt");
-            open_engine(options.engine, &dir)
-        }
-        opened => opened,
-    }
-}
-
-fn set_aside(dir: &std::path::Path, now_ms: u64) -> Result<PathBuf, StorageError> {
-    let aside = dir.with_file_name(format!("engine.damaged-{now_ms}"));
-    std::fs::rename(dir, &aside).map_err(|source| StorageError::Io {
-        action: "set aside",
-        path: dir.to_owned(),
-        source,
-    })?;
-    Ok(aside)
 }
 
 fn open_control<S: crate::control::machine::ControlState>(
@@ -134,10 +117,28 @@ fn open_control<S: crate::control::machine::ControlState>(
         .map_err(|e| StartError::Group { group, why: e.to_string() })
 }
 
-/// Stops the process: what the log holds is no longer known.
-fn stop_process(reason: String) {
-    tracing::error!(%reason, "the node stops at once");
-    std::process::abort();
+/// Rebuilds the control groups' replicas that wait for it, and opens them.
+async fn rebuild_control(node: Arc<Node>) {
+    let behind = std::mem::take(&mut *node.behind.lock().expect("no holder panics"));
+    let founding = node.identity_file.founding();
+    let nodes = founding.iter().flat_map(|founding| &founding.nodes);
+    let others = nodes.filter(|(id, _)| **id != node.id().0);
+    let (near, far): (Vec<_>, Vec<_>) =
+        others.partition(|(_, founder)| founder.region == node.options.region);
+    let near: Vec<NodeId> = near.into_iter().map(|(id, _)| NodeId(*id)).collect();
+    let all: Vec<NodeId> =
+        near.iter().copied().chain(far.into_iter().map(|(id, _)| NodeId(*id))).collect();
+    for Behind { group, machine, timing } in behind {
+        let peers = if group == GroupId::Global { &all } else { &near };
+        let opened = match rebuild::ready(&node, group, peers, machine).await {
+            Ok(machine) => node.open_group(group, machine, timing).await,
+            Err(why) => Err(why),
+        };
+        match opened {
+            Ok(opened) => node.hosting.add_group(opened),
+            Err(why) => tracing::error!(%group, %why, "a control group cannot be rebuilt"),
+        }
+    }
 }
 
 impl Node {
@@ -147,11 +148,7 @@ impl Node {
         listener: TcpListener,
     ) -> Result<Arc<Node>, StartError> {
         let identity_file = IdentityFile::open(&options.data, options.node, &options.region)?;
-        let disk = log_disk(&options)?;
-        let (log, found) = SegmentedLog::open(disk, LogOptions::default())?;
-        let writer = WriterOptions { fatal: Arc::new(stop_process), simulated_sync: None };
-        let log = NodeLog::start(log, found, writer);
-        let engine = engine_of(&options)?;
+        let Stores { log, engine } = stores::open(&options, &identity_file)?;
         let identity = Identity::new(options.node, options.region.clone());
         let config = PeerConfig {
             identity: identity.clone(),
@@ -189,6 +186,10 @@ impl Node {
             identity_file,
             identity,
             callers: Mutex::default(),
+            rebuilds: Rebuilds::default(),
+            rebuilding: Mutex::default(),
+            waits_for: Mutex::default(),
+            behind: Mutex::default(),
             unopened: Mutex::new(Some(Unopened { global, region })),
             stopping: watch::Sender::new(false),
             server: Mutex::new(None),
@@ -213,9 +214,15 @@ impl Node {
             self.found(&founded)
                 .await
                 .map_err(|why| StartError::Group { group: GroupId::Global, why })?;
+        } else if let Some(loss) = self.identity_file.loss() {
+            self.know_cluster();
+            let asking = "its neighbours are being asked".to_owned();
+            *self.waits_for.lock().expect("no holder panics") = Some(asking);
+            rt::spawn(lost_log::run(Arc::clone(self), loss));
         } else {
             self.open_control_groups().await?;
         }
+        rt::spawn(rebuild_control(Arc::clone(self)));
         rt::spawn(partitions::reconcile(Arc::clone(self)));
         rt::spawn(registrar::run(Arc::clone(self)));
         rt::spawn(planner::run(Arc::clone(self)));
@@ -248,20 +255,48 @@ impl Node {
         self.open_control_groups().await.map_err(|e| e.to_string())
     }
 
-    /// Opens the control groups, once the cluster is known.
-    async fn open_control_groups(&self) -> Result<(), StartError> {
-        let Some(founding) = self.identity_file.founding() else { return Ok(()) };
+    /// Takes over how the cluster was founded, once that is known.
+    fn know_cluster(&self) -> Option<Founding> {
+        let founding = self.identity_file.founding()?;
         self.identity.set_cluster(ClusterId(founding.cluster));
         registrar::set_addresses(self, &founding);
+        Some(founding)
+    }
+
+    /// Opens the control groups, once the cluster is known. Those that must be rebuilt first wait
+    /// for [`rebuild_control`].
+    pub(crate) async fn open_control_groups(&self) -> Result<(), StartError> {
+        let Some(founding) = self.know_cluster() else { return Ok(()) };
         let Some(machines) = self.unopened.lock().expect("no holder panics").take() else {
             return Ok(());
         };
         let Unopened { global, region } = machines;
         let region_voters = founding.region_voters.get(&self.options.region).cloned();
-        self.open_group(GroupId::Global, Box::new(global), Timing::GLOBAL, &founding.global_voters)
-            .await?;
-        let voters = region_voters.unwrap_or_default();
-        self.open_group(GroupId::Region, Box::new(region), Timing::REGIONAL, &voters).await
+        let global: Box<dyn StateMachine> = Box::new(global);
+        let region: Box<dyn StateMachine> = Box::new(region);
+        for (group, machine, timing, voters) in [
+            (GroupId::Global, global, Timing::GLOBAL, founding.global_voters.clone()),
+            (GroupId::Region, region, Timing::REGIONAL, region_voters.unwrap_or_default()),
+        ] {
+            // One voter alone waits for nobody.
+            let timing = if voters.len() == 1 { Timing::REGIONAL } else { timing };
+            let missing = meridian_raft::rebuild::missing_upto(&self.log, group, machine.as_ref());
+            let failed = |why: String| StartError::Group { group, why };
+            if missing.map_err(|e| failed(e.to_string()))?.is_some() {
+                let behind = Behind { group, machine, timing };
+                self.behind.lock().expect("no holder panics").push(behind);
+                continue;
+            }
+            let opened = self.open_group(group, machine, timing).await.map_err(failed)?;
+            // Whoever joins, or comes back without a log, waits to be taken in.
+            if !founding.joined && voters.contains(&self.id().0) && opened.is_pristine() {
+                let voters: Vec<NodeId> = voters.iter().copied().map(NodeId).collect();
+                opened.initialize(&voters).await.map_err(failed)?;
+            }
+            opened.elect_if_alone().await;
+            self.hosting.add_group(opened);
+        }
+        Ok(())
     }
 
     async fn open_group(
@@ -269,32 +304,18 @@ impl Node {
         group: GroupId,
         machine: Box<dyn StateMachine>,
         timing: Timing,
-        voters: &[u64],
-    ) -> Result<(), StartError> {
-        let failed = |why: String| StartError::Group { group, why };
-        // One voter alone waits for nobody.
-        let timing = if voters.len() == 1 { Timing::REGIONAL } else { timing };
-        let opened = Group::open(GroupOptions {
-            node: self.id(),
-            group,
-            log: self.log.clone(),
-            network: self.network.clone(),
-            machine,
-            timing,
-        })
-        .await
-        .map_err(|e| failed(e.to_string()))?;
-        if voters.contains(&self.id().0) && opened.is_pristine() {
-            let voters: Vec<NodeId> = voters.iter().copied().map(NodeId).collect();
-            opened.initialize(&voters).await.map_err(failed)?;
-        }
-        opened.elect_if_alone().await;
-        self.hosting.add_group(opened);
-        Ok(())
+    ) -> Result<Group, String> {
+        let log = self.log.clone();
+        let network = self.network.clone();
+        let options = GroupOptions { node: self.id(), group, log, network, machine, timing };
+        Group::open(options).await.map_err(|e| e.to_string())
     }
 
     /// `Ok` when the node serves clients; otherwise what it waits for.
     pub fn ready(&self) -> Result<(), String> {
+        if let Some(why) = self.waits_for.lock().expect("no holder panics").clone() {
+            return Err(format!("the node's log was lost, and it waits to return: {why}"));
+        }
         let founded = self.identity_file.founding().ok_or("the node belongs to no cluster")?;
         let region = self.hosting.group(GroupId::Region).ok_or("the region group is not open")?;
         if region.leader().is_none() {

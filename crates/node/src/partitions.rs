@@ -4,16 +4,19 @@
 //!
 //! - A replica is closed and its data removed only when the catalog, which never goes back, says
 //!   that it is not here any more.
+//! - A replica that must be rebuilt from a peer holds nothing else back.
 
 use crate::barrier::Barrier;
 use crate::hosting::HostedPartition;
 use crate::node::Node;
 use crate::partition_machine::{PartitionMachine, SharedReplica};
 use crate::pipeline::{self, PipelineOptions};
-use meridian_base::{GroupId, PartitionId};
+use crate::rebuild;
+use meridian_base::{GroupId, NodeId, PartitionId};
 use meridian_control::region::{Catalog, PartitionRecord, TableRecord};
 use meridian_control::table::TableStatus;
 use meridian_partition::{Evaluator, PartitionError, PartitionReplica, PartitionSpec};
+use meridian_raft::machine::StateMachine;
 use meridian_raft::{Group, GroupOptions, Timing, rt};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -60,6 +63,10 @@ async fn look(node: &Arc<Node>) -> bool {
         if node.hosting.partition(record.id).is_some() {
             continue;
         }
+        if node.rebuilding.lock().expect("no holder panics").contains(&record.id) {
+            complete = false;
+            continue;
+        }
         if let Err(why) = open(node, record, table).await {
             tracing::warn!(partition = record.id.0, %why, "a replica cannot be opened yet");
             complete = false;
@@ -97,18 +104,59 @@ async fn open(
         }
         Err(error) => return Err(error.to_string()),
     };
-    let shared = SharedReplica::new(replica);
+    let replica = SharedReplica::new(replica);
+    let closed = Closed { record: record.clone(), table: table.clone(), spec, replica };
+    let group = GroupId::Partition(record.id);
+    let machine: Box<dyn StateMachine> = Box::new(PartitionMachine::new(closed.replica.clone()));
+    let missing = meridian_raft::rebuild::missing_upto(&node.log, group, machine.as_ref());
+    if missing.map_err(|e| e.to_string())?.is_none() {
+        return serve(node, closed, machine).await;
+    }
+    node.rebuilding.lock().expect("no holder panics").insert(record.id);
+    rt::spawn(rebuild_and_serve(Arc::clone(node), closed, machine));
+    Ok(())
+}
+
+/// A replica whose group is not open yet.
+struct Closed {
+    record: PartitionRecord,
+    table: TableRecord,
+    spec: PartitionSpec,
+    replica: SharedReplica,
+}
+
+async fn rebuild_and_serve(node: Arc<Node>, closed: Closed, machine: Box<dyn StateMachine>) {
+    let id = closed.record.id;
+    let peers: Vec<NodeId> =
+        closed.record.replicas.nodes().filter(|peer| *peer != node.id()).collect();
+    let served = match rebuild::ready(&node, GroupId::Partition(id), &peers, machine).await {
+        Ok(machine) => serve(&node, closed, machine).await,
+        Err(why) => Err(why),
+    };
+    node.rebuilding.lock().expect("no holder panics").remove(&id);
+    if let Err(why) = served {
+        tracing::warn!(partition = id.0, %why, "a replica cannot be rebuilt yet");
+    }
+}
+
+async fn serve(
+    node: &Arc<Node>,
+    closed: Closed,
+    machine: Box<dyn StateMachine>,
+) -> Result<(), String> {
+    let Closed { record, table, spec, replica } = closed;
     let group = Group::open(GroupOptions {
         node: node.id(),
         group: GroupId::Partition(record.id),
         log: node.log.clone(),
         network: node.network.clone(),
-        machine: Box::new(PartitionMachine::new(shared.clone())),
+        machine,
         timing: Timing::REGIONAL,
     })
     .await
     .map_err(|e| e.to_string())?;
     let barrier = Barrier::start(group.clone());
+    let engine = Arc::clone(&node.engine);
     let mut evaluator = Evaluator::new(Arc::clone(&engine), spec.clone());
     evaluator.set_keeps_old_images(table.definition.stream.is_some());
     let queue = pipeline::start(PipelineOptions {
@@ -116,23 +164,17 @@ async fn open(
         evaluator,
         engine: Arc::clone(&engine),
         clock: Arc::clone(&node.options.clock),
-        region,
+        region: spec.region,
         barrier: barrier.clone(),
         #[cfg(feature = "planted-bugs")]
         answers_at_once: false,
     });
-    let hosted = Arc::new(HostedPartition {
-        spec,
-        group: group.clone(),
-        engine,
-        replica: shared,
-        barrier,
-        queue,
-    });
+    let hosted =
+        Arc::new(HostedPartition { spec, group: group.clone(), engine, replica, barrier, queue });
     node.hosting.add_partition(Arc::clone(&hosted));
     crate::replication::start(node, &hosted);
     if table.status == TableStatus::Creating && group.is_pristine() {
-        rt::spawn(found(group, record.clone(), node.id()));
+        rt::spawn(found(group, record, node.id()));
     } else {
         group.elect_if_alone().await;
     }
@@ -151,7 +193,7 @@ async fn clear(
 }
 
 /// Starts a new partition's group: the first leader at once, any other voter if nobody else did.
-async fn found(group: Group, record: PartitionRecord, node: meridian_base::NodeId) {
+async fn found(group: Group, record: PartitionRecord, node: NodeId) {
     if record.first_leader != Some(node) {
         rt::sleep(START_PATIENCE).await;
         if !group.is_pristine() || group.leader().is_some() {

@@ -74,8 +74,10 @@ pub fn silent_ms(node: &Node) -> BTreeMap<NodeId, u64> {
     heard.chain([(node.id(), 0)]).collect()
 }
 
+/// What this node says of a group that it leads; nothing while a change of members may still be
+/// undone by another leader.
 fn observe(group: GroupId, status: &GroupStatus) -> Option<Observation> {
-    let term = status.leading?;
+    let term = status.leading.filter(|_| status.members_settled)?;
     let last = status.last.map_or(0, |index| index.0);
     let close = |index: &u64| index.saturating_add(CAUGHT_UP_ENTRIES) >= last;
     Some(Observation {
@@ -150,7 +152,8 @@ async fn ask(node: &Node, other: NodeId) -> Vec<Observation> {
         | ControlAnswer::Proposed { .. }
         | ControlAnswer::NotLeader { .. }
         | ControlAnswer::Unknown
-        | ControlAnswer::Regions(_) => Vec::new(),
+        | ControlAnswer::Regions(_)
+        | ControlAnswer::Return { .. } => Vec::new(),
     }
 }
 
@@ -181,7 +184,8 @@ async fn plan_region(node: &Arc<Node>) {
     steps.extend(deleting.map(|t| Step::Propose(RegionCommand::TableGone { table: t.id })));
     if let Some(said) = own.filter(|said| all_known(said, |id| state.nodes().contains_key(&id))) {
         let desired = region_members(&state, &said.voters(), &silent_ms, &view.limits);
-        let live = |id: NodeId| is_live(&silent_ms, id, &view.limits);
+        let votes = |id| state.nodes().get(&id).is_none_or(|known| known.state.loss().is_none());
+        let live = |id: NodeId| votes(id) && is_live(&silent_ms, id, &view.limits);
         steps.extend(member_step(GroupId::Region, &desired, &said, live));
     }
     let leaders = leaders_of(&view);
@@ -212,7 +216,8 @@ async fn plan_global(node: &Arc<Node>) {
     }
     let limits = Limits::default();
     let desired = global_members(&state, &said.voters(), &silent_ms, &limits);
-    let live = |id: NodeId| is_live(&silent_ms, id, &limits);
+    let votes = |id| state.nodes().get(&id).is_none_or(|known| known.state.loss().is_none());
+    let live = |id: NodeId| votes(id) && is_live(&silent_ms, id, &limits);
     if let Some(step) = member_step(GroupId::Global, &desired, &said, live) {
         carry_out(node, step, &BTreeMap::from([(GroupId::Global, node.id())])).await;
     }

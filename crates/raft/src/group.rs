@@ -9,7 +9,7 @@
 //! Tested by `group/tests.rs` and every simulation seed.
 
 use crate::codec::{
-    Request, Response, decode_request, decode_snapshot_head, encode_response,
+    Request, Response, decode_request, decode_snapshot_head, encode_response, encode_snapshot_head,
     encode_snapshot_response,
 };
 use crate::group_log::GroupLog;
@@ -203,6 +203,8 @@ pub struct GroupStatus {
     pub configs: Vec<BTreeSet<NodeId>>,
     /// Members that do not.
     pub learners: Vec<NodeId>,
+    /// True when these members are committed and applied here: a change of them is not under way.
+    pub members_settled: bool,
     /// For the leader: what each member has, by log index.
     pub matched: BTreeMap<NodeId, LogIndex>,
     /// False when the replica has stopped for good.
@@ -226,7 +228,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`OpenError::Behind`] when the engine must first be rebuilt from a peer.
+    /// [`OpenError::Behind`] when the engine must first be rebuilt from a peer ([`crate::rebuild`]).
     pub fn open(options: GroupOptions) -> Opening {
         // Boxed here, so that openraft is compiled with this crate and not again with every caller.
         Box::pin(Group::open_now(options))
@@ -238,11 +240,12 @@ impl Group {
         let node_log = log.clone();
         let log = GroupLog::open(group, log, found)?;
         let machine = Machine::new(machine);
-        let (applied, _) = machine.position()?;
-        let (applied, purged) = (applied.map(|id| id.index), log.purged().map(|id| id.index));
+        let (position, _) = machine.position()?;
+        let (applied, purged) = (position.map(|id| id.index), log.purged().map(|id| id.index));
         if applied < purged {
             return Err(OpenError::Behind { applied, purged });
         }
+        log.fit(position).await;
         let config = timing.config(group).validate().map_err(|e| OpenError::Raft(e.to_string()))?;
         let links = Links { group, network };
         let raft = Raft::new(node.0, Arc::new(config), links, log.clone(), machine)
@@ -292,6 +295,7 @@ impl Group {
                 .map(|config| config.iter().copied().map(NodeId).collect())
                 .collect(),
             learners: membership.membership().learner_ids().map(NodeId).collect(),
+            members_settled: *membership.log_id() <= metrics.last_applied,
             matched: matched
                 .into_iter()
                 .filter_map(|(node, id)| Some((NodeId(node), LogIndex(id?.index))))
@@ -383,6 +387,20 @@ impl Group {
             }
         };
         Ok(Bytes::from(encode_response(&response)))
+    }
+
+    /// Opens a snapshot of what is applied here, for a member that must be rebuilt: head and chunks.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is applied yet, or the replica has stopped.
+    pub async fn snapshot(&self) -> Result<(Bytes, Chunks), String> {
+        let snapshot = self.raft.get_snapshot().await.map_err(|e| e.to_string())?;
+        let snapshot = snapshot.ok_or("nothing is applied yet")?;
+        let vote =
+            openraft::async_runtime::WatchReceiver::borrow_watched(&self.raft.metrics()).vote;
+        let head = Bytes::from(encode_snapshot_head(&vote, &snapshot.meta));
+        Ok((head, snapshot.snapshot.take()))
     }
 
     /// Installs a snapshot that the leader sent.

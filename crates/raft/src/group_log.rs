@@ -164,6 +164,30 @@ impl GroupLog {
         self.index().last()
     }
 
+    /// Drops entries that contradict what the state machine has applied up to `applied`, as they may
+    /// after it was rebuilt from a peer: they were never committed. All others stay.
+    pub async fn fit(&self, applied: Option<LogId>) {
+        let Some(applied) = applied else { return };
+        let from = {
+            let mut index = self.index();
+            let term = applied.committed_leader_id().term;
+            if index.slot(applied.index).is_none_or(|slot| slot.term == term) {
+                return;
+            }
+            let from = index.first;
+            index.truncate_from(from);
+            index.purge_to(applied.index);
+            index.purged = Some(applied);
+            from
+        };
+        let group = self.group.to_u64();
+        let records = vec![
+            LogRecord::Truncate { group, from },
+            LogRecord::Purge { group, upto: applied.index, bytes: encode_log_id(&applied) },
+        ];
+        self.log.write(records, false, Box::new(|_| ())).await;
+    }
+
     /// True when the log never held a vote or an entry.
     pub fn is_pristine(&self) -> bool {
         let index = self.index();

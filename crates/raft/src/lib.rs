@@ -13,6 +13,7 @@ mod group_log;
 pub mod log;
 pub mod machine;
 pub mod network;
+pub mod rebuild;
 pub mod rt;
 pub mod snapshot;
 pub mod types;

@@ -72,7 +72,7 @@ impl Applied {
         Ok((at, members.map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?))
     }
 
-    fn of(meta: &SnapshotMeta) -> Applied {
+    pub(crate) fn of(meta: &SnapshotMeta) -> Applied {
         let at = meta.last_log_id.map(|id| (id.committed_leader_id().term, LogIndex(id.index)));
         Applied { at, members: encode_members(&meta.last_membership) }
     }

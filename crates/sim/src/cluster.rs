@@ -138,7 +138,9 @@ impl Cluster {
                 let life = self.life(id).filter(|life| !life.is_dead());
                 match life {
                     // What the program does too: without a sync there is no start.
-                    Some(life) if self.disk(id).is_some_and(|disk| disk.fails_syncs()) => life.die(),
+                    Some(life) if self.disk(id).is_some_and(|disk| disk.fails_syncs()) => {
+                        life.die()
+                    }
                     Some(_) => {
                         let what = format!("node {id} does not start: {why}");
                         self.recorder.violation("restart", what);

@@ -43,6 +43,8 @@ impl GlobalState {
                 self.upsert_node(*node, region, zone, addresses)
             }
             Command::DrainNode { node, drain } => self.drain_node(*node, *drain),
+            Command::LoseNodeLog { node, loss } => self.lose_node_log(*node, *loss),
+            Command::ReturnNode { node, loss } => self.return_node(*node, *loss),
             Command::RemoveNode { node, replaced_by } => self.remove_node(*node, *replaced_by),
             Command::CreateGlobalTable { .. }
             | Command::AddReplica { .. }
@@ -190,25 +192,52 @@ impl GlobalState {
         if !self.regions.contains_key(region) {
             return Err(Refusal::RegionNotFound);
         }
-        let state = match self.nodes.get(&id) {
-            None => NodeState::Active,
+        let (state, returned) = match self.nodes.get(&id) {
+            None => (NodeState::Active, None),
             Some(node) if node.state.is_removed() => return Err(Refusal::NodeRemoved),
             Some(node) if node.region != region => {
                 return Err(Refusal::NodeElsewhere { region: node.region.clone() });
             }
-            Some(node) => node.state,
+            Some(node) => (node.state, node.returned),
         };
         let (region, zone) = (region.to_owned(), zone.to_owned());
-        self.nodes.insert(id, NodeRecord { region, zone, addresses: addresses.clone(), state });
+        let addresses = addresses.clone();
+        self.nodes.insert(id, NodeRecord { region, zone, addresses, state, returned });
         Ok(Done::Changed)
     }
 
     fn drain_node(&mut self, id: NodeId, drain: bool) -> CommandResult {
         let node = self.nodes.get_mut(&id).ok_or(Refusal::NodeNotFound)?;
+        match node.state {
+            NodeState::Active | NodeState::Draining => {}
+            NodeState::LostLog { .. } => return Err(Refusal::NodeLostLog),
+            NodeState::Removed { .. } => return Err(Refusal::NodeRemoved),
+        }
+        node.state = if drain { NodeState::Draining } else { NodeState::Active };
+        Ok(Done::Changed)
+    }
+
+    fn lose_node_log(&mut self, id: NodeId, loss: u64) -> CommandResult {
+        let node = self.nodes.get_mut(&id).ok_or(Refusal::NodeNotFound)?;
         if node.state.is_removed() {
             return Err(Refusal::NodeRemoved);
         }
-        node.state = if drain { NodeState::Draining } else { NodeState::Active };
+        // A report that comes again after the return changes nothing.
+        if node.returned != Some(loss) {
+            node.state = NodeState::LostLog { loss };
+        }
+        Ok(Done::Changed)
+    }
+
+    fn return_node(&mut self, id: NodeId, loss: u64) -> CommandResult {
+        let node = self.nodes.get_mut(&id).ok_or(Refusal::NodeNotFound)?;
+        if node.state.is_removed() {
+            return Err(Refusal::NodeRemoved);
+        }
+        if node.state.loss() == Some(loss) {
+            node.state = NodeState::Active;
+            node.returned = Some(loss);
+        }
         Ok(Done::Changed)
     }
 

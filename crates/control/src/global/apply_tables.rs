@@ -41,6 +41,8 @@ impl GlobalState {
             | Command::ReportSilence { .. }
             | Command::UpsertNode { .. }
             | Command::DrainNode { .. }
+            | Command::LoseNodeLog { .. }
+            | Command::ReturnNode { .. }
             | Command::RemoveNode { .. } => Ok(Done::Changed),
         }
     }

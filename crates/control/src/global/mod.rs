@@ -58,6 +58,9 @@ pub struct NodeRecord {
     pub addresses: NodeAddresses,
     /// Whether it takes replicas.
     pub state: NodeState,
+    /// The last loss of its log from which it came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<u64>,
 }
 
 /// One region's copy of a global table.

@@ -58,7 +58,7 @@ pub fn region_members(
     });
     let candidates: Vec<Candidate<'_>> = candidates.filter(Candidate::may_vote).collect();
     let voters = elect(&candidates, voter_count(candidates.len()));
-    let present = state.nodes().iter().filter(|(_, known)| !known.state.is_removed());
+    let present = state.nodes().iter().filter(|(_, known)| known.state.is_member());
     with_learners(voters, present.map(|(node, _)| *node))
 }
 
@@ -86,7 +86,7 @@ pub fn global_members(
     let shares = region_shares(&sizes);
     let chosen = by_region.values().zip(shares).map(|(candidates, share)| elect(candidates, share));
     let voters = chosen.flatten().collect();
-    let present = state.nodes().iter().filter(|(_, known)| !known.state.is_removed());
+    let present = state.nodes().iter().filter(|(_, known)| known.state.is_member());
     with_learners(voters, present.map(|(node, _)| *node))
 }
 

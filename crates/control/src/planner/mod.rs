@@ -157,8 +157,13 @@ impl Limits {
 }
 
 impl View<'_> {
+    /// A node that lost its log answers, and is of no use to a quorum.
     pub(crate) fn health(&self, node: NodeId) -> Health {
-        self.limits.health(&self.silent_ms, node)
+        let known = self.state.nodes().get(&node);
+        match known.and_then(|known| known.state.loss()) {
+            Some(_) => Health::Silent,
+            None => self.limits.health(&self.silent_ms, node),
+        }
     }
 
     pub(crate) fn is_live(&self, node: NodeId) -> bool {

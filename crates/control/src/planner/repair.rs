@@ -204,10 +204,10 @@ impl Repair<'_> {
         if fewer.is_empty() { None } else { self.change_voters(partition, fewer) }
     }
 
-    /// Removed nodes come before dead ones, and those before draining ones, which still serve.
+    /// Nodes that will not serve again come before dead ones, and those before draining ones.
     fn urgency(&self, node: NodeId) -> u8 {
         match self.view.state.nodes().get(&node).map(|known| known.state) {
-            None | Some(NodeState::Removed { .. }) => 2,
+            None | Some(NodeState::Removed { .. } | NodeState::LostLog { .. }) => 2,
             Some(NodeState::Active) => 1,
             Some(NodeState::Draining) => 0,
         }
@@ -228,7 +228,8 @@ impl Repair<'_> {
         let heir = leaving.and_then(|node| {
             match self.view.state.nodes().get(&node).map(|known| known.state) {
                 Some(NodeState::Removed { replaced_by }) => replaced_by,
-                Some(NodeState::Active | NodeState::Draining) | None => None,
+                Some(NodeState::Active | NodeState::Draining | NodeState::LostLog { .. })
+                | None => None,
             }
         });
         heir.filter(takes)

@@ -4,6 +4,7 @@ use super::model::{DEAD, Group, LIVE, Luck, Model, SILENT};
 use super::*;
 use crate::global::tests::{Cluster, REGIONS, upsert};
 use crate::node::NodeState;
+use crate::region::Refusal;
 use crate::region::tests::{Region, addresses};
 use meridian_model::KeyRange;
 use proptest::prelude::*;
@@ -85,6 +86,39 @@ fn a_dead_node_is_replaced_when_it_was_silent_for_long() {
     model.silent_ms.insert(NodeId(1), LIVE);
     model.converge();
     assert_eq!(model.region.state.replica_count(NodeId(1)), 2, "it takes half of its zone");
+}
+
+#[test]
+fn a_node_that_lost_its_log_leaves_every_group_and_comes_back() {
+    for nodes in [3, 4] {
+        let mut model = Model::with_nodes(nodes);
+        model.create("t", 4).unwrap();
+        model.converge();
+        // It answers, as what it is, and yet counts for no majority.
+        model.region.done(Command::LoseNodeLog { node: NodeId(1), loss: 7 });
+        model.converge();
+        let left = usize::try_from(nodes - 1).unwrap();
+        assert!(voters_of(&model).iter().all(|v| v.len() == left && !v.contains(&NodeId(1))));
+        assert_settled(&model);
+        let members = |model: &Model| {
+            let limits = Limits::default();
+            region_members(&model.region.state, &ids(1..=nodes), &model.silent_ms, &limits)
+        };
+        let named = members(&model);
+        assert!(!named.voters.contains(&NodeId(1)) && !named.learners.contains(&NodeId(1)));
+        assert_eq!(model.region.refused(Command::DrainNode { node: NodeId(1) }), Refusal::NodeLostLog);
+
+        model.region.done(Command::ReturnNode { node: NodeId(1), loss: 6 });
+        assert_eq!(model.region.state.nodes()[&NodeId(1)].state, NodeState::LostLog { loss: 7 });
+        model.region.done(Command::ReturnNode { node: NodeId(1), loss: 7 });
+        // The report may come again, late.
+        model.region.done(Command::LoseNodeLog { node: NodeId(1), loss: 7 });
+        model.converge();
+        assert!(voters_of(&model).iter().all(|voters| voters.len() == 3));
+        assert!(model.region.state.replica_count(NodeId(1)) > 0);
+        assert!(members(&model).voters.contains(&NodeId(1)) || nodes == 4);
+        assert_settled(&model);
+    }
 }
 
 #[test]

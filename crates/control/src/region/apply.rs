@@ -61,6 +61,8 @@ impl RegionState {
             Command::JoinNode { node, zone, addresses } => self.join_node(*node, zone, addresses),
             Command::DrainNode { node } => self.drain_node(*node),
             Command::ActivateNode { node } => self.activate_node(*node),
+            Command::LoseNodeLog { node, loss } => self.lose_node_log(*node, *loss),
+            Command::ReturnNode { node, loss } => self.return_node(*node, *loss),
             Command::RemoveNode { node, replaced_by } => self.remove_node(*node, *replaced_by),
         }
     }

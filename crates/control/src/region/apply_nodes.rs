@@ -55,28 +55,50 @@ impl RegionState {
         zone: &str,
         addresses: &NodeAddresses,
     ) -> CommandResult {
-        let state = self.nodes.get(&id).map_or(NodeState::Active, |node| node.state);
+        let known = self.nodes.get(&id).map(|node| (node.state, node.returned));
+        let (state, returned) = known.unwrap_or((NodeState::Active, None));
         if state.is_removed() {
             return Err(Refusal::NodeRemoved);
         }
-        let node = RegionNode { zone: zone.to_owned(), addresses: addresses.clone(), state };
+        let (zone, addresses) = (zone.to_owned(), addresses.clone());
+        let node = RegionNode { zone, addresses, state, returned };
         self.nodes.insert(id, node);
         Ok(Done::Changed)
     }
 
     pub(super) fn drain_node(&mut self, id: NodeId) -> CommandResult {
-        if self.present(id)?.is_removed() {
-            return Err(Refusal::NodeRemoved);
-        }
+        self.member(id)?;
         self.another_takes_replicas(id)?;
         self.set_node_state(id, NodeState::Draining)
     }
 
     pub(super) fn activate_node(&mut self, id: NodeId) -> CommandResult {
+        self.member(id)?;
+        self.set_node_state(id, NodeState::Active)
+    }
+
+    pub(super) fn lose_node_log(&mut self, id: NodeId, loss: u64) -> CommandResult {
         if self.present(id)?.is_removed() {
             return Err(Refusal::NodeRemoved);
         }
-        self.set_node_state(id, NodeState::Active)
+        // A report that comes again after the return changes nothing.
+        if self.nodes.get(&id).is_some_and(|node| node.returned == Some(loss)) {
+            return Ok(Done::Changed);
+        }
+        self.another_takes_replicas(id)?;
+        self.set_node_state(id, NodeState::LostLog { loss })
+    }
+
+    pub(super) fn return_node(&mut self, id: NodeId, loss: u64) -> CommandResult {
+        if self.present(id)?.is_removed() {
+            return Err(Refusal::NodeRemoved);
+        }
+        let node = self.nodes.get_mut(&id).ok_or(Refusal::NodeNotFound)?;
+        if node.state.loss() == Some(loss) {
+            node.state = NodeState::Active;
+            node.returned = Some(loss);
+        }
+        Ok(Done::Changed)
     }
 
     pub(super) fn remove_node(&mut self, id: NodeId, replaced_by: Option<NodeId>) -> CommandResult {
@@ -94,6 +116,14 @@ impl RegionState {
 
     fn present(&self, id: NodeId) -> Result<NodeState, Refusal> {
         self.nodes.get(&id).map(|node| node.state).ok_or(Refusal::NodeNotFound)
+    }
+
+    fn member(&self, id: NodeId) -> Result<(), Refusal> {
+        match self.present(id)? {
+            NodeState::Active | NodeState::Draining => Ok(()),
+            NodeState::LostLog { .. } => Err(Refusal::NodeLostLog),
+            NodeState::Removed { .. } => Err(Refusal::NodeRemoved),
+        }
     }
 
     fn another_takes_replicas(&self, id: NodeId) -> Result<(), Refusal> {

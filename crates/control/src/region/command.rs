@@ -181,6 +181,22 @@ pub enum Command {
         #[serde(with = "stored::id")]
         node: NodeId,
     },
+    /// A node lost its Raft log: it leaves every group of which it is a member.
+    LoseNodeLog {
+        /// The node.
+        #[serde(with = "stored::id")]
+        node: NodeId,
+        /// Which loss.
+        loss: u64,
+    },
+    /// A node that lost its log is a member of no group any more, and takes replicas again.
+    ReturnNode {
+        /// The node.
+        #[serde(with = "stored::id")]
+        node: NodeId,
+        /// Which loss.
+        loss: u64,
+    },
     /// Takes a node away for good, whether it lives or not.
     RemoveNode {
         /// The node.
@@ -261,6 +277,9 @@ pub enum Refusal {
     /// The node was removed; its id is not used again.
     #[error("the node was removed")]
     NodeRemoved,
+    /// The node lost its log: it is on its way out of its groups, and comes back by itself.
+    #[error("the node lost its log and is coming back: it can only be removed")]
+    NodeLostLog,
     /// No other node takes replicas.
     #[error("no other node of the region takes replicas")]
     LastNode,

@@ -148,6 +148,9 @@ pub struct RegionNode {
     pub addresses: NodeAddresses,
     /// Whether it takes replicas.
     pub state: NodeState,
+    /// The last loss of its log from which it came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<u64>,
 }
 
 /// The region group's state.

@@ -74,7 +74,7 @@ impl Region {
         self.answer(&command).unwrap_or_else(|refusal| panic!("{command:?}: {refusal}"))
     }
 
-    fn refused(&mut self, command: Command) -> Refusal {
+    pub(crate) fn refused(&mut self, command: Command) -> Refusal {
         let before = self.state.clone();
         let refusal = self.answer(&command).unwrap_err();
         let applied = self.state.applied;
@@ -397,6 +397,8 @@ fn any_command() -> impl Strategy<Value = Command> {
         4 => replicas,
         1 => any_node().prop_map(|node| Command::DrainNode { node }),
         1 => any_node().prop_map(|node| Command::ActivateNode { node }),
+        1 => (any_node(), 1u64..3).prop_map(|(node, loss)| Command::LoseNodeLog { node, loss }),
+        1 => (any_node(), 1u64..3).prop_map(|(node, loss)| Command::ReturnNode { node, loss }),
         1 => removal,
         1 => any_node().prop_map(|node| Command::JoinNode {
             node,

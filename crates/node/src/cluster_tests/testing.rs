@@ -25,7 +25,8 @@ pub struct Cluster {
     pub nodes: Vec<Arc<Node>>,
 }
 
-fn options(id: u64, peer: String) -> NodeOptions {
+/// The only node of a region of its own, with its data in memory.
+pub fn options(id: u64, peer: String) -> NodeOptions {
     NodeOptions {
         node: NodeId(id),
         region: format!("region-{id}"),
@@ -74,12 +75,7 @@ impl Cluster {
 
     /// Makes a table in region 1.
     pub async fn make_table(&self) {
-        eventually("a table is made", async || {
-            self.node(1).create_table("t", definition()).await.is_ok()
-                || self.node(1).table("t").is_some()
-        })
-        .await;
-        eventually("it serves", async || self.node(1).table("t").is_some_and(|t| t.serves())).await;
+        make_table(self.node(1)).await;
     }
 
     /// Adds a replica of it, and waits until all of its regions show it Active.
@@ -119,30 +115,12 @@ impl Cluster {
 
     /// Puts an item in a region.
     pub async fn put(&self, region: usize, key: &str, value: &str) {
-        let node = self.node(region);
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let item = Item::from([("pk".to_owned(), text(key)), ("v".to_owned(), text(value))]);
-        let table = node.table("t").unwrap();
-        let write = Write {
-            key: Key { partition: text(key), sort: None },
-            action: Action::Put(item),
-            condition: None,
-            returns: Returns::default(),
-        };
-        let done = rt::timeout(PATIENCE, node.write(&table, write)).await;
-        assert!(matches!(done, Ok(Ok(WriteOutcome::Done(_)))), "{done:?}");
+        put(self.node(region), key, value).await;
     }
 
     /// What a region shows under a key.
     pub async fn get(&self, region: usize, key: &str) -> Option<String> {
-        let node = self.node(region);
-        let table = node.table("t")?;
-        let key = Key { partition: AttributeValue::S(key.to_owned()), sort: None };
-        let found = node.get(&table, key, Consistency::Eventual).await.ok()?;
-        match found.item?.get("v") {
-            Some(AttributeValue::S(text)) => Some(text.clone()),
-            _ => None,
-        }
+        get(self.node(region), key).await
     }
 
     /// Waits until a region shows a value under a key.
@@ -154,6 +132,41 @@ impl Cluster {
     /// Stops all nodes.
     pub async fn stop(self) {
         futures_util::future::join_all(self.nodes.iter().map(|node| node.stop())).await;
+    }
+}
+
+/// Makes the table of these tests.
+pub async fn make_table(node: &Node) {
+    eventually("a table is made", async || {
+        node.create_table("t", definition()).await.is_ok() || node.table("t").is_some()
+    })
+    .await;
+    eventually("it serves", async || node.table("t").is_some_and(|t| t.serves())).await;
+}
+
+/// Puts an item.
+pub async fn put(node: &Node, key: &str, value: &str) {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let item = Item::from([("pk".to_owned(), text(key)), ("v".to_owned(), text(value))]);
+    let table = node.table("t").unwrap();
+    let write = Write {
+        key: Key { partition: text(key), sort: None },
+        action: Action::Put(item),
+        condition: None,
+        returns: Returns::default(),
+    };
+    let done = rt::timeout(PATIENCE, node.write(&table, write)).await;
+    assert!(matches!(done, Ok(Ok(WriteOutcome::Done(_)))), "{done:?}");
+}
+
+/// What a node shows under a key.
+pub async fn get(node: &Node, key: &str) -> Option<String> {
+    let table = node.table("t")?;
+    let key = Key { partition: AttributeValue::S(key.to_owned()), sort: None };
+    let found = node.get(&table, key, Consistency::Eventual).await.ok()?;
+    match found.item?.get("v") {
+        Some(AttributeValue::S(text)) => Some(text.clone()),
+        _ => None,
     }
 }
 

@@ -33,6 +33,18 @@ pub enum ControlRequest {
     Step(GroupStep),
     /// Something about regions.
     Regions(RegionsRequest),
+    /// Send me a snapshot of a group: my replica must be rebuilt.
+    SendSnapshot {
+        /// The group's sent form.
+        group: u64,
+    },
+    /// I lost my log: may I return?
+    Return {
+        /// The asking node.
+        node: u64,
+        /// Which loss.
+        loss: u64,
+    },
 }
 
 /// One change of a group's members or leader.
@@ -111,6 +123,11 @@ pub enum ControlAnswer {
     Unknown,
     /// To `Regions`.
     Regions(RegionsAnswer),
+    /// To `Return`.
+    Return {
+        /// What the node must wait for; none when it may return.
+        waits_for: Option<String>,
+    },
 }
 
 /// The sent form.
