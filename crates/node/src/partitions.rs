@@ -15,7 +15,7 @@ use crate::rebuild;
 use meridian_base::{GroupId, NodeId, PartitionId};
 use meridian_control::region::{Catalog, PartitionRecord, TableRecord};
 use meridian_control::table::TableStatus;
-use meridian_partition::{Evaluator, PartitionError, PartitionReplica, PartitionSpec};
+use meridian_partition::{Evaluator, PartitionReplica, PartitionSpec};
 use meridian_raft::machine::StateMachine;
 use meridian_raft::{Group, GroupOptions, Timing, rt};
 use std::collections::BTreeSet;
@@ -97,13 +97,9 @@ async fn open(
     if !node.log.knows(GroupId::Partition(record.id).to_u64()) {
         clear(&engine, &spec).await?;
     }
-    let replica = match PartitionReplica::open(Arc::clone(&engine), spec.clone()) {
-        Ok(replica) => replica,
-        Err(PartitionError::Installing(_)) => {
-            PartitionReplica::for_install(Arc::clone(&engine), spec.clone())
-        }
-        Err(error) => return Err(error.to_string()),
-    };
+    let opening = (Arc::clone(&engine), spec.clone());
+    let replica = rt::blocking(move || PartitionReplica::open_or_empty(opening.0, opening.1)).await;
+    let replica = replica.map_err(|e| e.to_string())?;
     let replica = SharedReplica::new(replica);
     let closed = Closed { record: record.clone(), table: table.clone(), spec, replica };
     let group = GroupId::Partition(record.id);

@@ -107,6 +107,21 @@ impl PartitionReplica {
         Ok(replica)
     }
 
+    /// As [`PartitionReplica::open`]; a copy whose install or removal was cut short is emptied, so
+    /// that the log, or a peer where the log does not reach back, can fill it again.
+    pub fn open_or_empty(
+        engine: Arc<dyn Engine>,
+        spec: PartitionSpec,
+    ) -> Result<Self, PartitionError> {
+        match PartitionReplica::open(Arc::clone(&engine), spec.clone()) {
+            Err(PartitionError::Installing(_)) => {
+                PartitionReplica::for_install(Arc::clone(&engine), spec.clone()).destroy()?;
+                PartitionReplica::open(engine, spec)
+            }
+            opened => opened,
+        }
+    }
+
     /// A copy that reads nothing of what the engine holds: to install a snapshot, or to destroy.
     pub fn for_install(engine: Arc<dyn Engine>, spec: PartitionSpec) -> Self {
         PartitionReplica {

@@ -10,7 +10,7 @@ use crate::dice::Dice;
 use crate::engine::SimEngine;
 use crate::lifeline::Lifeline;
 use crate::network::{Endpoint, Net};
-use crate::node::{NotOpen, Parts};
+use crate::node::Parts;
 use crate::plan::Plan;
 use crate::recorder::Recorder;
 use meridian_base::NodeId;
@@ -39,8 +39,8 @@ struct Node {
     lives: u64,
     /// False from a crash until the next start.
     started: bool,
-    /// True while it needs a repair that the group does not make.
-    behind: bool,
+    /// True when the next start finds the engine damaged, and sets it aside.
+    engine_lost: bool,
 }
 
 /// The cluster; shared by the tasks of the world.
@@ -74,7 +74,7 @@ impl Cluster {
                 life,
                 lives: 0,
                 started: false,
-                behind: false,
+                engine_lost: false,
             };
             (node, made)
         });
@@ -103,12 +103,15 @@ impl Cluster {
         let Some(node) = nodes.get_mut(&id).filter(|node| !node.started) else { return };
         node.lives += 1;
         node.started = true;
-        node.behind = false;
         let life = Arc::new(Lifeline::new(process(id, node.lives)));
         let mut dice = self.dice();
-        node.engine = Arc::new(node.engine.crash(Arc::clone(&life), |written| {
-            usize::try_from(dice.below(written as u64 + 1)).unwrap_or(0)
-        }));
+        node.engine = Arc::new(if std::mem::take(&mut node.engine_lost) {
+            SimEngine::new(Arc::clone(&life))
+        } else {
+            node.engine.crash(Arc::clone(&life), |written| {
+                usize::try_from(dice.below(written as u64 + 1)).unwrap_or(0)
+            })
+        });
         node.life = Arc::clone(&life);
         let parts = Parts {
             node: id,
@@ -125,16 +128,10 @@ impl Cluster {
         rt::spawn_in(life.process(), async move { cluster.opened(id, parts.open().await) });
     }
 
-    fn opened(&self, id: NodeId, opened: Result<Endpoint, NotOpen>) {
+    fn opened(&self, id: NodeId, opened: Result<Endpoint, String>) {
         match opened {
             Ok(endpoint) => self.net.plug(id, endpoint),
-            Err(NotOpen::Behind) => {
-                self.recorder.lock().counts.unrepaired += 1;
-                if let Some(node) = self.nodes().get_mut(&id) {
-                    node.behind = true;
-                }
-            }
-            Err(NotOpen::Broken(why)) => {
+            Err(why) => {
                 let life = self.life(id).filter(|life| !life.is_dead());
                 match life {
                     // What the program does too: without a sync there is no start.
@@ -157,6 +154,14 @@ impl Cluster {
         let Some(life) = life else { return };
         life.die();
         self.settle(id, how);
+    }
+
+    /// Ends a node's process and damages its engine, so that the next one starts without it.
+    pub fn lose_engine(&self, id: NodeId) {
+        self.crash(id, Crash::PowerLoss);
+        if let Some(node) = self.nodes().get_mut(&id) {
+            node.engine_lost = true;
+        }
     }
 
     /// Does what a crash does to a node whose process ended by itself.
@@ -195,11 +200,6 @@ impl Cluster {
     /// Nodes whose process serves.
     pub fn serving(&self) -> Vec<NodeId> {
         NODES.into_iter().filter(|id| self.net.endpoint(*id).is_some()).collect()
-    }
-
-    /// True while a node needs a repair that the group does not make.
-    pub fn is_behind(&self, id: NodeId) -> bool {
-        self.nodes().get(&id).is_some_and(|node| node.behind)
     }
 
     /// The node that leads as far as the nodes themselves know; the one with the highest term.

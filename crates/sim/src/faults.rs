@@ -13,12 +13,16 @@ pub struct Faults {
     cluster: Arc<Cluster>,
     plan: Plan,
     dice: Dice,
+    /// The one node that may lose its engine: what two lose may be gone.
+    victim: NodeId,
 }
 
 impl Faults {
     /// Faults of a seed.
     pub fn new(cluster: Arc<Cluster>, plan: Plan, seed: u64) -> Faults {
-        Faults { cluster, plan, dice: Dice::new(seed, 4) }
+        let mut dice = Dice::new(seed, 4);
+        let victim = dice.pick(&NODES).unwrap_or(NODES[0]);
+        Faults { cluster, plan, dice, victim }
     }
 
     /// Throws faults for as long as the plan says, and brings dead nodes back now and then.
@@ -75,7 +79,8 @@ impl Faults {
             80..86 => self.hand_over(target),
             86..90 => self.jump(target),
             90..94 => self.fail_syncs(target),
-            94..98 => self.burn(target),
+            94..96 => self.burn(target),
+            96..98 => self.cluster.lose_engine(self.victim),
             _ => self.elect(target),
         }
     }

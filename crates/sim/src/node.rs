@@ -7,6 +7,7 @@
 
 use crate::bug::Bug;
 use crate::clock::SimClock;
+use crate::cluster::NODES;
 use crate::dice::Dice;
 use crate::disk::{LyingDisk, sync_duration};
 use crate::engine::SimEngine;
@@ -20,12 +21,15 @@ use meridian_node::barrier::Barrier;
 use meridian_node::hosting::HostedPartition;
 use meridian_node::partition_machine::SharedReplica;
 use meridian_node::pipeline::{self, PipelineOptions};
-use meridian_partition::{Evaluator, PartitionError, PartitionReplica, PartitionSpec};
+use meridian_partition::{Evaluator, PartitionReplica, PartitionSpec};
 use meridian_raft::log::{LogOptions, NodeLog};
-use meridian_raft::{Group, GroupOptions, OpenError, Timing};
+use meridian_raft::machine::StateMachine;
+use meridian_raft::rebuild::{self, RebuildError};
+use meridian_raft::{Group, GroupOptions, Timing, rt};
 use meridian_storage::sim_disk::SimDisk;
 use meridian_storage::{Disk, Engine, LogOptions as SegmentOptions, SegmentedLog};
 use std::sync::Arc;
+use std::time::Duration;
 
 const PARTITION: PartitionId = PartitionId(GroupId::FIRST_PARTITION);
 
@@ -69,49 +73,43 @@ pub struct Parts {
     pub bug: Option<Bug>,
 }
 
-/// Why a process does not serve.
-pub enum NotOpen {
-    /// The replica needs a peer's snapshot before its Raft can start.
-    Behind,
-    /// Anything else: a violation.
-    Broken(String),
-}
+/// Between two questions for a peer's snapshot.
+const REBUILD_PAUSE: Duration = Duration::from_millis(50);
 
-fn broken(error: impl std::fmt::Display) -> NotOpen {
-    NotOpen::Broken(error.to_string())
+fn broken(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 impl Parts {
     /// Opens log, engine, group and pipeline.
-    pub async fn open(self) -> Result<Endpoint, NotOpen> {
+    ///
+    /// # Errors
+    ///
+    /// Why the process does not serve.
+    pub async fn open(self) -> Result<Endpoint, String> {
         let log = self.log()?;
         let engine: Arc<dyn Engine> = self.engine;
         if !log.knows(GroupId::Partition(PARTITION).to_u64()) {
             PartitionReplica::for_install(Arc::clone(&engine), spec()).destroy().map_err(broken)?;
         }
-        let replica = match PartitionReplica::open(Arc::clone(&engine), spec()) {
-            Ok(replica) => replica,
-            Err(PartitionError::Installing(_)) => {
-                PartitionReplica::for_install(Arc::clone(&engine), spec())
-            }
-            Err(error) => return Err(broken(error)),
-        };
+        let replica = PartitionReplica::open_or_empty(Arc::clone(&engine), spec());
+        let replica = replica.map_err(broken)?;
         let replica = SharedReplica::new(replica);
+        let recorder = Arc::clone(&self.recorder);
         let machine =
-            RecordedMachine::new(replica.clone(), self.node, self.recorder, self.dice, self.bug);
+            RecordedMachine::new(replica.clone(), self.node, recorder, self.dice, self.bug);
+        let peers = Peers { net: Arc::clone(&self.net), node: self.node, recorder: self.recorder };
+        let machine = peers.rebuilt(&log, Box::new(machine)).await?;
         let group = Group::open(GroupOptions {
             node: self.node,
             group: GroupId::Partition(PARTITION),
             log,
             network: Arc::new(NodeNetwork { net: self.net, node: self.node }),
-            machine: Box::new(machine),
+            machine,
             timing: Timing::REGIONAL,
         })
         .await
-        .map_err(|error| match error {
-            OpenError::Behind { .. } => NotOpen::Behind,
-            OpenError::Unreadable(_) | OpenError::Raft(_) => broken(error),
-        })?;
+        .map_err(broken)?;
         let barrier = Barrier::start(group.clone());
         let clock: Arc<dyn Clock> = self.clock;
         let queue = pipeline::start(PipelineOptions {
@@ -127,7 +125,7 @@ impl Parts {
         Ok(Endpoint { life: self.life, hosted: Arc::new(hosted) })
     }
 
-    fn log(&self) -> Result<NodeLog, NotOpen> {
+    fn log(&self) -> Result<NodeLog, String> {
         let lies = self.bug == Some(Bug::AckBeforeFsync);
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let disk = if lies { Arc::new(LyingDisk(disk)) } else { disk };
@@ -139,5 +137,45 @@ impl Parts {
             simulated_sync: Some(sync_duration),
         };
         Ok(NodeLog::start(log, recovered, options))
+    }
+}
+
+/// The other nodes, as a replica that must be rebuilt sees them.
+struct Peers {
+    net: Arc<Net>,
+    node: NodeId,
+    recorder: Arc<Recorder>,
+}
+
+impl Peers {
+    /// The state machine as it is, or rebuilt from a peer where the log does not reach back; waits
+    /// for one that can do it. The network's faults do not touch the transfer: it only has to come.
+    async fn rebuilt(
+        &self,
+        log: &NodeLog,
+        mut machine: Box<dyn StateMachine>,
+    ) -> Result<Box<dyn StateMachine>, String> {
+        let group = GroupId::Partition(PARTITION);
+        let missing = rebuild::missing_upto(log, group, machine.as_ref());
+        let Some(upto) = missing.map_err(broken)? else { return Ok(machine) };
+        loop {
+            let others = NODES.into_iter().filter(|node| *node != self.node);
+            for endpoint in others.filter_map(|node| self.net.endpoint(node)) {
+                let Ok((head, chunks)) = endpoint.hosted.group.snapshot().await else { continue };
+                let (back, done) = rebuild::install(machine, upto, &head, chunks).await;
+                machine = back;
+                match done {
+                    Ok(_) => {
+                        self.recorder.lock().counts.rebuilds += 1;
+                        return Ok(machine);
+                    }
+                    Err(RebuildError::TooOld { .. }) => {}
+                    Err(why @ (RebuildError::Head | RebuildError::Install(_))) => {
+                        return Err(broken(why));
+                    }
+                }
+            }
+            rt::sleep(REBUILD_PAUSE).await;
+        }
     }
 }

@@ -117,22 +117,14 @@ impl Activity {
         mine.installs += its.installs;
         mine.releases += its.releases;
         mine.handovers += its.handovers;
-        mine.unrepaired += its.unrepaired;
+        mine.rebuilds += its.rebuilds;
     }
 }
 
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts {
-            crashes,
-            power_losses,
-            cuts,
-            pauses,
-            installs,
-            releases,
-            handovers,
-            unrepaired,
-        } = self.counts;
+        let Counts { crashes, power_losses, cuts, pauses, installs, releases, handovers, rebuilds } =
+            self.counts;
         writeln!(
             f,
             "calls: {} writes acknowledged, {} conditions refused, {} reads, {} failed, {} unknown",
@@ -146,7 +138,7 @@ impl fmt::Display for Activity {
         write!(
             f,
             "faults: {crashes} crashes ({power_losses} power losses), {cuts} cuts, {pauses} pauses, \
-             {releases} purges, {handovers} handovers, {unrepaired} starts without a repair"
+             {releases} purges, {handovers} handovers, {rebuilds} rebuilds"
         )
     }
 }

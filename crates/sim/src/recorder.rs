@@ -49,8 +49,8 @@ pub struct Counts {
     pub releases: u64,
     /// Leaders asked to hand over.
     pub handovers: u64,
-    /// Replicas that wait for a repair that the group itself does not make.
-    pub unrepaired: u64,
+    /// Replicas that were rebuilt from a peer before their group was opened.
+    pub rebuilds: u64,
 }
 
 /// The record of a run.

@@ -19,8 +19,10 @@ fn good_seeds_pass() {
         assert_eq!(outcome.violations, [], "seed {seed}");
         activity.add(&outcome.activity);
     }
-    let Counts { crashes, cuts, pauses, installs, releases, handovers, .. } = activity.counts;
-    let happened = [crashes, cuts, pauses, installs, releases, handovers, activity.refused];
+    let Counts { crashes, cuts, pauses, installs, releases, handovers, rebuilds, .. } =
+        activity.counts;
+    let happened =
+        [crashes, cuts, pauses, installs, releases, handovers, rebuilds, activity.refused];
     assert!(happened.iter().all(|count| *count > 0), "too little happened: {activity}");
 }
 
@@ -40,6 +42,11 @@ fn acknowledging_before_a_quorum_is_found() {
 #[test]
 fn acknowledging_before_an_fsync_is_found() {
     find(Bug::AckBeforeFsync, &["acknowledged-writes-survive", "linearizable"]);
+}
+
+#[test]
+fn a_fence_by_term_is_found() {
+    find(Bug::FenceByTerm, &["fence", "replicas-agree", "linearizable"]);
 }
 
 #[test]

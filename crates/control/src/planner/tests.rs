@@ -106,7 +106,10 @@ fn a_node_that_lost_its_log_leaves_every_group_and_comes_back() {
         };
         let named = members(&model);
         assert!(!named.voters.contains(&NodeId(1)) && !named.learners.contains(&NodeId(1)));
-        assert_eq!(model.region.refused(Command::DrainNode { node: NodeId(1) }), Refusal::NodeLostLog);
+        assert_eq!(
+            model.region.refused(Command::DrainNode { node: NodeId(1) }),
+            Refusal::NodeLostLog
+        );
 
         model.region.done(Command::ReturnNode { node: NodeId(1), loss: 6 });
         assert_eq!(model.region.state.nodes()[&NodeId(1)].state, NodeState::LostLog { loss: 7 });
