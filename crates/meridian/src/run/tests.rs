@@ -1,3 +1,5 @@
+//! A node and its listeners, over sockets: what it serves, what it keeps, what it refuses.
+
 use super::*;
 use crate::cli::{Cli, Command};
 use crate::dev;

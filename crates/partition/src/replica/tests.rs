@@ -167,6 +167,9 @@ fn an_install_cut_short_is_noticed_and_can_be_repeated() {
         let crashed = Arc::new(engine.crash());
         let opened = PartitionReplica::open(crashed.clone(), spec_in(1));
         assert!(matches!(opened, Err(PartitionError::Installing(PartitionId(16)))));
+        let emptied = Arc::new(engine.crash());
+        let copy = PartitionReplica::open_or_empty(emptied.clone(), spec_in(1)).unwrap();
+        assert_eq!((copy.applied(), contents(emptied.as_ref()).len()), (None, 0));
         let mut again = PartitionReplica::for_install(crashed.clone(), spec_in(1));
         again.install(&chunks).unwrap();
         assert_eq!(contents(crashed.as_ref()), contents(leader.replica.engine().as_ref()));
