@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Unmodified clients against `dev` and against a playground of three regions.
+# Unmodified clients against `dev` and against a playground of three regions: boto3, the AWS CLI and
+# the AWS SDK for Rust. Needs Python 3 with venv, and cargo.
 # Usage: tests/sdk/run.sh PATH_OF_MERIDIAN
 set -euo pipefail
 program=$(realpath "$1")
@@ -15,7 +16,8 @@ trap stop EXIT
 
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet -r "$here/requirements.txt"
-python="$work/venv/bin/python"
+target="${CARGO_TARGET_DIR:-$here/../../target}/sdk"
+cargo build --quiet --locked --manifest-path "$here/rust/Cargo.toml" --target-dir "$target"
 
 # Waits until a file holds a line that matches, for a minute at most.
 await() {
@@ -28,14 +30,27 @@ await() {
   return 1
 }
 
+# Every client on its way through one endpoint, and the replicas' if there are any.
+journeys() {
+  echo "-- boto3, $*"
+  "$work/venv/bin/python" "$here/boto3_first_table.py" "$@"
+  echo "-- AWS CLI, $*"
+  "$here/cli_first_table.sh" "$work/venv/bin/aws" "$@"
+  echo "-- AWS SDK for Rust, $*"
+  "$target/debug/first-table" "$@"
+}
+
 "$program" dev --listen 127.0.0.1:0 --data-dir "$work/dev" >"$work/dev.out" 2>"$work/dev.err" &
 running+=($!)
 await "$work/dev.out" '^ready '
-"$python" "$here/boto3_first_table.py" "$(sed -n 's/^ready //p' "$work/dev.out")"
+journeys "$(sed -n 's/^ready //p' "$work/dev.out")"
 
 "$program" playground --base-port 18000 --data-dir "$work/play" --output json \
   >"$work/play.out" 2>"$work/play.err" &
 running+=($!)
 await "$work/play.out" router
-"$python" "$here/boto3_first_table.py" http://127.0.0.1:18001 \
-  eu-west-1=http://127.0.0.1:18012 ap-northeast-1=http://127.0.0.1:18020
+# Another node of each region each time, whether it leads or not.
+for node in 0 1 2; do
+  journeys "http://127.0.0.1:1800$node" "eu-west-1=http://127.0.0.1:1801$(((node + 1) % 3))" \
+    "ap-northeast-1=http://127.0.0.1:1802$(((node + 2) % 3))"
+done
