@@ -56,6 +56,9 @@ pub enum BackendError {
     /// Refused for now because of load; surely not applied.
     #[error("throttled")]
     Throttled,
+    /// The disk of whoever could write it is full; surely not applied.
+    #[error("short of disk")]
+    NoRoom,
     /// The table is gone.
     #[error("no such table")]
     ResourceNotFound,

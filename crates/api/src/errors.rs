@@ -63,6 +63,10 @@ pub fn backend(error: BackendError) -> ApiError {
         BackendError::Unavailable { maybe_applied: false } => ApiError::ServiceUnavailable(
             "The service is currently unavailable. Nothing was applied: try again.".to_owned(),
         ),
+        BackendError::NoRoom => ApiError::ServiceUnavailable(
+            "The node that leads this partition is short of disk. Nothing was written: try again."
+                .to_owned(),
+        ),
         BackendError::Throttled => ApiError::ProvisionedThroughputExceeded(
             "The level of configured provisioned throughput for the table was exceeded. Consider \
              increasing your provisioning level with the UpdateTable API."

@@ -70,6 +70,7 @@ fn options(config: &NodeConfig, kind: Kind, switch: Switch) -> anyhow::Result<No
             FailurePolicy::Manual => None,
         },
         disk_free_bytes_min: config.disk_free_bytes_min,
+        free_bytes: Arc::new(meridian_storage::free_bytes),
         switch,
         clock: Arc::new(SystemClock),
         alone: kind == Kind::Dev,

@@ -32,6 +32,7 @@ fn item_error(error: ItemError) -> BackendError {
         ItemError::Unavailable => BackendError::Unavailable { maybe_applied: false },
         ItemError::Unknown => BackendError::Timeout,
         ItemError::NoTable => BackendError::ResourceNotFound,
+        ItemError::NoRoom => BackendError::NoRoom,
         ItemError::Broken(_) => BackendError::Internal,
     }
 }
@@ -68,6 +69,7 @@ impl Node {
             let view = View {
                 state: &state,
                 silent_ms: planner::silent_ms(self),
+                short_of_room: planner::observe_region(self).await.short_of_room,
                 groups: BTreeMap::new(),
                 limits: Limits::default(),
             };

@@ -1,6 +1,8 @@
 //! Whole regions against each other: real nodes, groups and sockets, one node a region.
 
 mod damage;
+mod full_disk;
+mod region;
 mod testing;
 
 use meridian_api::admin::{AdminBackend, AdminCall, AdminError};

@@ -13,6 +13,7 @@ mod serve;
 
 use crate::hosting::{HostedPartition, Hosting};
 use crate::pipeline::Refused;
+use crate::room::Room;
 use bytes::Bytes;
 use meridian_base::{NodeId, PartitionId, TableId};
 use meridian_control::region::{Catalog, PartitionRecord};
@@ -49,6 +50,9 @@ pub enum ItemError {
     /// The table is gone.
     #[error("no such table")]
     NoTable,
+    /// The leader is short of disk; it was surely not applied.
+    #[error("the leader is short of disk")]
+    NoRoom,
     /// A replica is broken.
     #[error("{0}")]
     Broken(String),
@@ -62,6 +66,7 @@ pub struct Items {
     catalog: watch::Receiver<Arc<Catalog>>,
     hints: Mutex<BTreeMap<PartitionId, NodeId>>,
     gate: Arc<dyn RegionGate>,
+    room: Arc<Room>,
 }
 
 /// What an attempt gave.
@@ -82,8 +87,9 @@ impl Items {
         peers: Peers,
         catalog: watch::Receiver<Arc<Catalog>>,
         gate: Arc<dyn RegionGate>,
+        room: Arc<Room>,
     ) -> Self {
-        Items { node, hosting, peers, catalog, hints: Mutex::default(), gate }
+        Items { node, hosting, peers, catalog, hints: Mutex::default(), gate, room }
     }
 
     /// The catalog as this node knows it.
@@ -266,6 +272,7 @@ fn attempt_of(answer: Result<ItemAnswer, Refused>) -> Attempt {
         Err(Refused::NotLeader { hint }) => Attempt::Again(hint),
         Err(Refused::Retry | Refused::Held(_)) => Attempt::Again(None),
         Err(Refused::Elsewhere) => Attempt::Moved,
+        Err(Refused::NoRoom) => Attempt::Failed(ItemError::NoRoom),
         Err(Refused::Unknown) => Attempt::Failed(ItemError::Unknown),
         Err(Refused::Broken(why)) => Attempt::Failed(ItemError::Broken(why)),
     }

@@ -32,6 +32,7 @@ mod rebuild;
 mod regions;
 mod registrar;
 mod replication;
+pub mod room;
 mod stores;
 
 pub use node::{Node, StartError};

@@ -14,6 +14,7 @@ use crate::network::PeerNetwork;
 use crate::options::NodeOptions;
 use crate::rebuild::{self, Rebuilds};
 use crate::regions::Regions;
+use crate::room::{self, Room};
 use crate::stores::{self, Stores};
 use crate::{catalog, founding, handler, lost_log, partitions, planner, registrar};
 use meridian_base::{GroupId, NodeId, PartitionId, RegionId};
@@ -93,6 +94,8 @@ pub struct Node {
     pub log: NodeLog,
     /// What it knows of the regions.
     pub regions: Arc<Regions>,
+    /// What it knows of its free disk.
+    pub room: Arc<Room>,
     pub(crate) identity_file: IdentityFile,
     pub(crate) identity: Identity,
     pub(crate) network: Arc<PeerNetwork>,
@@ -173,7 +176,15 @@ impl Node {
         let regions =
             Arc::new(Regions::new(options.region.clone(), Arc::clone(&hosting), global_state));
         let gate: Arc<Regions> = Arc::clone(&regions);
-        let items = Items::new(options.node, Arc::clone(&hosting), peers.clone(), catalog, gate);
+        let room = Arc::new(Room::default());
+        let items = Items::new(
+            options.node,
+            Arc::clone(&hosting),
+            peers.clone(),
+            catalog,
+            gate,
+            Arc::clone(&room),
+        );
         let node = Arc::new(Node {
             network: Arc::new(PeerNetwork(peers.clone())),
             hosting,
@@ -183,6 +194,7 @@ impl Node {
             engine,
             log,
             regions,
+            room,
             identity_file,
             identity,
             callers: Mutex::default(),
@@ -226,6 +238,7 @@ impl Node {
         rt::spawn(partitions::reconcile(Arc::clone(self)));
         rt::spawn(registrar::run(Arc::clone(self)));
         rt::spawn(planner::run(Arc::clone(self)));
+        rt::spawn(room::watch(Arc::clone(self)));
         crate::regions::watch::start(self);
         Ok(())
     }

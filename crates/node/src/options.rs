@@ -1,5 +1,6 @@
 //! What a node is started with.
 
+use crate::room::FreeBytes;
 use meridian_base::{Clock, NodeId};
 use meridian_control::NodeAddresses;
 use meridian_storage::EngineKind;
@@ -43,6 +44,8 @@ pub struct NodeOptions {
     pub auto_fail_ms: Option<u64>,
     /// Free bytes on disk below which the node takes no writes.
     pub disk_free_bytes_min: u64,
+    /// Tells how much is free.
+    pub free_bytes: FreeBytes,
     /// The black-hole switch, shared with the client listener.
     pub switch: Switch,
     /// The wall clock.

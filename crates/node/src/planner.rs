@@ -19,7 +19,7 @@ use meridian_control::region::{Command as RegionCommand, RegionState};
 use meridian_control::table::TableStatus;
 use meridian_raft::{GroupStatus, rt};
 use meridian_transport::Kind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,12 +100,12 @@ pub fn observed_here(node: &Node) -> ControlAnswer {
     let groups = node.hosting.groups();
     let led = groups.iter().filter_map(|group| observe(group.id(), &group.status()));
     let silent = silent_ms(node).into_iter().map(|(id, ms)| (id.0, ms)).collect();
-    ControlAnswer::Observed { groups: led.collect(), silent_ms: silent }
+    let (groups, short_of_room) = (led.collect(), node.room.is_short());
+    ControlAnswer::Observed { groups, silent_ms: silent, short_of_room }
 }
 
 fn to_observed(leader: NodeId, said: Observation) -> Observed {
-    let mut caught_up: std::collections::BTreeSet<NodeId> =
-        said.caught_up.into_iter().map(NodeId).collect();
+    let mut caught_up: BTreeSet<NodeId> = said.caught_up.into_iter().map(NodeId).collect();
     caught_up.insert(leader);
     Observed {
         leader,
@@ -115,46 +115,45 @@ fn to_observed(leader: NodeId, said: Observation) -> Observed {
     }
 }
 
+/// What the nodes of a region say.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Of each group its leader's report, and the term in which it was given.
+    pub groups: BTreeMap<GroupId, (u64, Observed)>,
+    /// Nodes that are short of disk.
+    pub short_of_room: BTreeSet<NodeId>,
+}
+
 /// Asks every node of the region what it leads.
-pub async fn observe_region(node: &Node) -> BTreeMap<GroupId, (u64, Observed)> {
+pub async fn observe_region(node: &Node) -> Seen {
     let state = node.control.region_state();
     let members = state.nodes().iter().filter(|(_, known)| !known.state.is_removed());
     let asked = members.map(|(id, _)| async move { (*id, ask(node, *id).await) });
-    let mut found: BTreeMap<GroupId, (u64, Observed)> = BTreeMap::new();
-    for (leader, said) in join_all(asked).await {
-        for observation in said {
+    let mut seen = Seen::default();
+    for (leader, answer) in join_all(asked).await {
+        let Some(ControlAnswer::Observed { groups, short_of_room, .. }) = answer else { continue };
+        if short_of_room {
+            seen.short_of_room.insert(leader);
+        }
+        for observation in groups {
             let group = GroupId::from_u64(observation.group);
             let term = observation.term;
             // Two nodes may both believe that they lead: the later term is right.
-            if found.get(&group).is_none_or(|(known, _)| *known < term) {
-                found.insert(group, (term, to_observed(leader, observation)));
+            if seen.groups.get(&group).is_none_or(|(known, _)| *known < term) {
+                seen.groups.insert(group, (term, to_observed(leader, observation)));
             }
         }
     }
-    found
+    seen
 }
 
-async fn ask(node: &Node, other: NodeId) -> Vec<Observation> {
-    let answer = if other == node.id() {
-        observed_here(node)
-    } else {
-        let message = Bytes::from(encode(&ControlRequest::Observe));
-        let called = node.peers.call(other, Kind::Control, message, OBSERVE_LIMIT).await;
-        let Some(answer) = called.ok().and_then(|bytes| decode(&bytes).ok()) else {
-            return Vec::new();
-        };
-        answer
-    };
-    match answer {
-        ControlAnswer::Observed { groups, .. } => groups,
-        ControlAnswer::Hello { .. }
-        | ControlAnswer::Done
-        | ControlAnswer::Proposed { .. }
-        | ControlAnswer::NotLeader { .. }
-        | ControlAnswer::Unknown
-        | ControlAnswer::Regions(_)
-        | ControlAnswer::Return { .. } => Vec::new(),
+async fn ask(node: &Node, other: NodeId) -> Option<ControlAnswer> {
+    if other == node.id() {
+        return Some(observed_here(node));
     }
+    let message = Bytes::from(encode(&ControlRequest::Observe));
+    let called = node.peers.call(other, Kind::Control, message, OBSERVE_LIMIT).await;
+    called.ok().and_then(|bytes| decode(&bytes).ok())
 }
 
 async fn plan_region(node: &Arc<Node>) {
@@ -165,7 +164,7 @@ async fn plan_region(node: &Arc<Node>) {
     if state.region().is_none() {
         return;
     }
-    let observed = observe_region(node).await;
+    let Seen { groups: observed, short_of_room } = observe_region(node).await;
     let mut groups: BTreeMap<PartitionId, Observed> = BTreeMap::new();
     let mut own = None;
     for (group, (_, said)) in observed {
@@ -177,7 +176,7 @@ async fn plan_region(node: &Arc<Node>) {
     }
     let limits = Limits::default();
     let silent_ms = silent_ms(node);
-    let view = View { state: &state, silent_ms: silent_ms.clone(), groups, limits };
+    let view = View { state: &state, silent_ms: silent_ms.clone(), short_of_room, groups, limits };
     let mut steps = plan(&view);
     // Nodes close and remove what the catalog no longer names.
     let deleting = state.tables().values().filter(|t| t.status == TableStatus::Deleting);

@@ -507,9 +507,13 @@ impl Group {
             .filter(|n| **n != self.node)
             .max_by_key(|n| status.matched.get(n).copied());
         let Some(best) = best else { return false };
-        if self.hand_over(*best).await.is_err() {
-            return false;
-        }
+        self.hand_over_and_wait(*best, limit).await.is_ok()
+    }
+
+    /// Asks another voter to take over, and waits until this replica does not lead any more, or
+    /// `limit` has passed.
+    pub async fn hand_over_and_wait(&self, to: NodeId, limit: Duration) -> Result<(), String> {
+        self.hand_over(to).await?;
         let mut watch = self.watch();
         let gone = async {
             while self.leading().is_some() {
@@ -518,7 +522,7 @@ impl Group {
                 }
             }
         };
-        rt::timeout(limit, gone).await.is_ok()
+        rt::timeout(limit, gone).await.map_err(|late| late.to_string())
     }
 
     /// Makes the engine durable and lets the log be purged up to `upto`, which is applied.

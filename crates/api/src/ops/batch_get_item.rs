@@ -173,6 +173,7 @@ impl Answer {
                 Err(
                     error @ (BackendError::Throttled
                     | BackendError::Timeout
+                    | BackendError::NoRoom
                     | BackendError::Unavailable { .. }),
                 ) => {
                     self.failed = Some(error);

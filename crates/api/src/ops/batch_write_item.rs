@@ -162,6 +162,7 @@ impl Answer {
                 }
                 Err(
                     error @ (BackendError::Throttled
+                    | BackendError::NoRoom
                     | BackendError::Unavailable { maybe_applied: false }),
                 ) => {
                     self.refused = Some(error);

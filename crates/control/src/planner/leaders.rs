@@ -32,8 +32,7 @@ fn better_leader(view: &View<'_>, loads: &Loads, group: &Observed) -> Option<Nod
     let fewer = |node: &NodeId| {
         counts(*node) + 2 <= counts(group.leader)
             && group.caught_up.contains(node)
-            && view.takes_replicas(*node)
-            && view.is_live(*node)
+            && view.takes_more(*node)
     };
     let voters = group.voters();
     voters.into_iter().filter(fewer).min_by_key(|node| (counts(*node), *node))

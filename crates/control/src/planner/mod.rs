@@ -93,6 +93,8 @@ pub struct View<'a> {
     pub state: &'a RegionState,
     /// For how long each node was silent. A node that is missing is neither live nor dead.
     pub silent_ms: BTreeMap<NodeId, u64>,
+    /// Nodes that are short of disk: they get nothing new and no leaderships.
+    pub short_of_room: BTreeSet<NodeId>,
     /// What the leader of each partition says. Partitions without a leader are missing.
     pub groups: BTreeMap<PartitionId, Observed>,
     /// How to decide.
@@ -177,6 +179,11 @@ impl View<'_> {
 
     pub(crate) fn takes_replicas(&self, node: NodeId) -> bool {
         self.state.nodes().get(&node).is_some_and(|known| known.state.takes_replicas())
+    }
+
+    /// True for a node that may get more than it has.
+    pub(crate) fn takes_more(&self, node: NodeId) -> bool {
+        self.takes_replicas(node) && self.is_live(node) && !self.short_of_room.contains(&node)
     }
 
     pub(crate) fn zone(&self, node: NodeId) -> &str {

@@ -117,6 +117,7 @@ pub(super) struct Model {
     pub(super) region: Region,
     pub(super) groups: BTreeMap<PartitionId, Group>,
     pub(super) silent_ms: BTreeMap<NodeId, u64>,
+    pub(super) short_of_room: BTreeSet<NodeId>,
     pub(super) limits: Limits,
 }
 
@@ -128,7 +129,8 @@ impl Model {
     pub(super) fn with_nodes(nodes: u64) -> Self {
         let region = Region::with_nodes(nodes);
         let silent_ms = (1..=nodes).map(|node| (NodeId(node), LIVE)).collect();
-        Model { region, groups: BTreeMap::new(), silent_ms, limits: Limits::default() }
+        let (groups, short_of_room) = (BTreeMap::new(), BTreeSet::new());
+        Model { region, groups, silent_ms, short_of_room, limits: Limits::default() }
     }
 
     pub(super) fn view(&self) -> View<'_> {
@@ -136,6 +138,7 @@ impl Model {
         View {
             state: &self.region.state,
             silent_ms: self.silent_ms.clone(),
+            short_of_room: self.short_of_room.clone(),
             groups: self.groups.iter().filter_map(observed).collect(),
             limits: self.limits,
         }

@@ -3,11 +3,11 @@
 //! # Invariants
 //!
 //! - A new partition has min(replicas, fit nodes) replicas on different nodes, a majority of them
-//!   live, and a live first leader.
+//!   live and with room on their disks, and such a first leader.
 //!
 //! Tested by `planner/tests.rs`.
 
-use super::{Health, View, has_quorum};
+use super::{View, has_quorum};
 use crate::region::{PartitionPlacement, PartitionRecord};
 use meridian_base::NodeId;
 use meridian_model::KeyRange;
@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Why a table cannot be placed now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
-    /// A majority of the nodes that would hold it do not answer, or there are none.
-    #[error("too few nodes of the region answer")]
+    /// A majority of the nodes that would hold it do not answer or have no room, or there are none.
+    #[error("too few nodes of the region answer and have room")]
     TooFewNodes,
 }
 
@@ -94,7 +94,8 @@ pub(super) fn best(
 ) -> Option<NodeId> {
     let rank = |node: &NodeId| {
         let mates = zone_mates(view, view.zone(*node), kept);
-        (view.health(*node), mates, loads.replicas(*node), *node)
+        let short = view.short_of_room.contains(node);
+        (short, view.health(*node), mates, loads.replicas(*node), *node)
     };
     candidates.into_iter().filter(|node| !kept.contains(node)).min_by_key(rank)
 }
@@ -118,13 +119,13 @@ fn place_partition(
         let Some(node) = best(view, loads, view.fit_nodes(), &voters) else { break };
         voters.insert(node);
     }
-    if !has_quorum(&voters, |node| view.is_live(node)) {
+    if !has_quorum(&voters, |node| view.takes_more(node)) {
         return Err(PlaceError::TooFewNodes);
     }
-    let live = voters.iter().copied().filter(|node| view.health(*node) == Health::Live);
+    let able = voters.iter().copied().filter(|node| view.takes_more(*node));
     // Among equals the last one leads, so that a region's first node, which often leads the control
     // groups as well, comes last.
-    let first_leader = live
+    let first_leader = able
         .min_by_key(|node| (loads.leaders(*node), Reverse(*node)))
         .ok_or(PlaceError::TooFewNodes)?;
     voters.iter().for_each(|node| loads.add_replica(*node));

@@ -131,8 +131,7 @@ impl Repair<'_> {
             *node != from
                 && partition.voters.contains(node)
                 && partition.observed.caught_up.contains(node)
-                && view.takes_replicas(*node)
-                && view.is_live(*node)
+                && view.takes_more(*node)
         };
         let ready = among.iter().copied().filter(ready);
         let to = ready.min_by_key(|node| (self.loads.leaders(*node), *node))?;
@@ -220,11 +219,7 @@ impl Repair<'_> {
         leaving: Option<NodeId>,
         kept: &BTreeSet<NodeId>,
     ) -> Option<NodeId> {
-        let takes = |node: &NodeId| {
-            self.view.takes_replicas(*node)
-                && self.view.is_live(*node)
-                && !partition.voters.contains(node)
-        };
+        let takes = |node: &NodeId| self.view.takes_more(*node) && !partition.voters.contains(node);
         let heir = leaving.and_then(|node| {
             match self.view.state.nodes().get(&node).map(|known| known.state) {
                 Some(NodeState::Removed { replaced_by }) => replaced_by,
@@ -251,7 +246,7 @@ impl Repair<'_> {
     /// A move that spreads the replicas over more zones, or evens out the nodes' replica counts.
     fn balance(&mut self, partition: &Partition<'_>) -> Option<Step> {
         let voters = &partition.voters;
-        let takes = |node: &NodeId| self.view.is_live(*node) && !voters.contains(node);
+        let takes = |node: &NodeId| self.view.takes_more(*node) && !voters.contains(node);
         let spare: Vec<NodeId> = self.view.fit_nodes().filter(takes).collect();
         let moves = voters.iter().flat_map(|from| spare.iter().map(|to| (*from, *to)));
         let useful = moves.filter_map(|(from, to)| Some((self.gain(voters, from, to)?, from, to)));

@@ -72,6 +72,26 @@ fn a_table_is_placed_on_answering_nodes_first() {
 }
 
 #[test]
+fn a_node_short_of_disk_gets_nothing_new_and_no_leaderships() {
+    let mut model = Model::with_nodes(4);
+    model.short_of_room = ids([1]);
+    model.create("t", 4).unwrap();
+    model.converge();
+    assert!(voters_of(&model).iter().all(|voters| *voters == ids([2, 3, 4])));
+    assert!(!leader_counts(&model).contains_key(&NodeId(1)));
+    model.short_of_room = ids([1, 2]);
+    model.create("u", 1).unwrap();
+    let leader = model.groups.values().last().unwrap().leader;
+    assert!(leader == Some(NodeId(3)) || leader == Some(NodeId(4)), "{leader:?}");
+    model.short_of_room = ids([1, 2, 3]);
+    assert_eq!(model.create("v", 1), Err(PlaceError::TooFewNodes));
+    // With room again it takes its share.
+    model.short_of_room.clear();
+    model.converge();
+    assert!(model.region.state.replica_count(NodeId(1)) >= 2);
+}
+
+#[test]
 fn a_dead_node_is_replaced_when_it_was_silent_for_long() {
     let mut model = Model::with_nodes(4);
     model.create("t", 4).unwrap();
@@ -519,6 +539,7 @@ proptest! {
 fn place_table_total(state: &RegionState) -> usize {
     let silent_ms = state.nodes().keys().map(|node| (*node, LIVE)).collect();
     let limits = Limits::default();
-    let view = View { state, silent_ms, groups: BTreeMap::new(), limits };
+    let short_of_room = BTreeSet::new();
+    let view = View { state, silent_ms, short_of_room, groups: BTreeMap::new(), limits };
     place_table(&view, &[KeyRange::full()]).unwrap()[0].voters.len()
 }

@@ -2,7 +2,7 @@
 
 use crate::hosting::HostedPartition;
 use crate::node::Node;
-use crate::planner::{observe_region, silent_ms};
+use crate::planner::{Seen, observe_region, silent_ms};
 use meridian_api::admin::AdminError;
 use meridian_base::GroupId;
 use meridian_partition::{layout, record, replica};
@@ -35,7 +35,7 @@ impl Node {
     /// The cluster, this region's groups and nodes, as this node knows them.
     pub(crate) async fn status_json(&self) -> Value {
         let (global, state) = (self.control.global_state(), self.control.region_state());
-        let observed = observe_region(self).await;
+        let Seen { groups: observed, short_of_room } = observe_region(self).await;
         let silent = silent_ms(self);
         let nodes: Vec<Value> = global
             .nodes()
@@ -49,6 +49,7 @@ impl Node {
                     "state": format!("{:?}", known.state),
                     "alive": silent.is_some_and(|ms| ms <= ALIVE_MS_MAX),
                     "silent_ms": silent,
+                    "short_of_disk": short_of_room.contains(id),
                     "client": known.addresses.client,
                     "admin": known.addresses.admin,
                 })

@@ -1,117 +1,13 @@
-//! A region of three nodes with their data on disk; what one of them keeps is damaged.
+//! What one of three nodes keeps is damaged.
 
+use super::region::{Region, closed};
 use super::testing::{eventually, get, make_table, options, put};
 use crate::node::{Node, StartError};
 use crate::options::DataDir;
-use crate::{founding, identity::Founder};
 use meridian_base::NodeId;
 use meridian_storage::{EngineKind, StorageError};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-const NODES: u64 = 3;
-
-struct Region {
-    folder: tempfile::TempDir,
-    engine: EngineKind,
-    addresses: BTreeMap<u64, String>,
-    nodes: BTreeMap<u64, Arc<Node>>,
-}
-
-impl Region {
-    async fn start(engine: EngineKind) -> Region {
-        let folder = tempfile::tempdir().unwrap();
-        let mut region =
-            Region { folder, engine, addresses: BTreeMap::new(), nodes: BTreeMap::new() };
-        for id in 1..=NODES {
-            region.start_node(id).await;
-        }
-        let founders: BTreeMap<u64, Founder> =
-            region.nodes.values().map(|node| (node.id().0, node.founder())).collect();
-        let founded = founding::plan(founders, 7, 1);
-        for node in region.nodes.values() {
-            node.found(&founded).await.unwrap();
-        }
-        region.is_ready().await;
-        make_table(region.node(1)).await;
-        region
-    }
-
-    fn data(&self, id: u64) -> PathBuf {
-        self.folder.path().join(id.to_string())
-    }
-
-    fn node(&self, id: u64) -> &Arc<Node> {
-        &self.nodes[&id]
-    }
-
-    async fn start_node(&mut self, id: u64) {
-        let address = self.addresses.get(&id).map_or("127.0.0.1:0", String::as_str);
-        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-        let peer = listener.local_addr().unwrap().to_string();
-        self.addresses.insert(id, peer.clone());
-        let mut options = options(id, peer);
-        options.region = "region-1".into();
-        options.data = DataDir::Path(self.data(id));
-        options.engine = self.engine;
-        let node = Node::start(options, listener).await.unwrap();
-        self.nodes.insert(id, node);
-    }
-
-    async fn is_ready(&self) {
-        for node in self.nodes.values() {
-            eventually("a node is ready", async || node.ready().is_ok()).await;
-        }
-    }
-
-    /// Stops a node and waits until its files are closed.
-    async fn stop_node(&mut self, id: u64) {
-        let node = self.nodes.remove(&id).unwrap();
-        node.stop().await;
-        drop(node);
-        let lock = self.data(id).join("log");
-        eventually("the files are closed", async || {
-            !matches!(meridian_storage::RealDisk::open(&lock), Err(StorageError::Locked { .. }))
-        })
-        .await;
-    }
-
-    /// Lets every log of a node go behind what its engine holds.
-    async fn release(&self, id: u64) {
-        for group in self.node(id).hosting.groups() {
-            eventually("a log is purged", async || {
-                let Some(applied) = group.status().applied else { return false };
-                group.release(applied).await.is_ok() && group.log_bounds().0.is_some()
-            })
-            .await;
-        }
-    }
-
-    /// The replicas of every partition hold the same, and each has three voters.
-    async fn is_whole(&self) {
-        eventually("the replicas are whole and equal", async || {
-            let partitions = self.node(1).control.region_state().partitions().clone();
-            !partitions.is_empty()
-                && partitions.values().all(|record| {
-                    let replicas = self.nodes.values().filter_map(|node| {
-                        let hosted = node.hosting.partition(record.id)?;
-                        let replica = hosted.replica.lock();
-                        Some((replica.applied(), replica.state_hash().ok()?))
-                    });
-                    let replicas: Vec<_> = replicas.collect();
-                    record.replicas.voters.len() == 3
-                        && replicas.len() == 3
-                        && replicas.iter().all(|replica| *replica == replicas[0])
-                })
-        })
-        .await;
-    }
-
-    async fn stop(self) {
-        futures_util::future::join_all(self.nodes.values().map(|node| node.stop())).await;
-    }
-}
 
 /// Overwrites the second and third quarter of what every file below a directory holds. A log's file
 /// ends in zeros, which are no content.
@@ -231,10 +127,7 @@ async fn a_node_without_peers_keeps_its_damaged_log() {
     node.stop().await;
     drop(node);
     let log = folder.path().join("log");
-    eventually("the files are closed", async || {
-        !matches!(meridian_storage::RealDisk::open(&log), Err(StorageError::Locked { .. }))
-    })
-    .await;
+    closed(&log).await;
     overwrite(&log);
     let refused = start().await.err().unwrap();
     assert!(matches!(refused, StartError::Storage(StorageError::Corrupt { .. })), "{refused}");

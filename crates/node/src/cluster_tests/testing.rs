@@ -40,6 +40,7 @@ pub fn options(id: u64, peer: String) -> NodeOptions {
         delays: Delays::default(),
         auto_fail_ms: None,
         disk_free_bytes_min: 0,
+        free_bytes: Arc::new(meridian_storage::free_bytes),
         switch: Switch::new(),
         clock: Arc::new(SystemClock),
         alone: false,

@@ -113,6 +113,9 @@ pub enum ControlAnswer {
         groups: Vec<Observation>,
         /// By node.
         silent_ms: BTreeMap<u64, u64>,
+        /// True while the node is short of disk.
+        #[serde(default)]
+        short_of_room: bool,
     },
     /// The node does not lead the group; the leader, where it knows one.
     NotLeader {

@@ -193,6 +193,7 @@ pub fn encode_answer(answer: &Result<ItemAnswer, Refused>) -> Vec<u8> {
         }
         Err(Refused::Retry | Refused::Held(_)) => out.push(17),
         Err(Refused::Elsewhere) => out.push(18),
+        Err(Refused::NoRoom) => out.push(21),
         Err(Refused::Unknown) => out.push(19),
         Err(Refused::Broken(why)) => {
             out.push(20);
@@ -222,6 +223,7 @@ pub fn decode_answer(bytes: &[u8]) -> Result<Result<ItemAnswer, Refused>, Decode
         }
         17 => Err(Refused::Retry),
         18 => Err(Refused::Elsewhere),
+        21 => Err(Refused::NoRoom),
         19 => Err(Refused::Unknown),
         20 => Err(Refused::Broken(reader.str()?.to_owned())),
         _ => return Err(DecodeError::Unknown("answer")),

@@ -65,6 +65,7 @@ impl Items {
         };
         done.map_err(|error| match error {
             ItemError::Unavailable | ItemError::NoTable => Refused::Retry,
+            ItemError::NoRoom => Refused::NoRoom,
             ItemError::Unknown => Refused::Unknown,
             ItemError::Broken(why) => Refused::Broken(why),
         })
@@ -76,6 +77,9 @@ impl Items {
         hosted: &HostedPartition,
         request: ItemRequest,
     ) -> Result<ItemAnswer, Refused> {
+        if !request.reads() && self.room.refuses() && hosted.group.leading().is_some() {
+            return Err(Refused::NoRoom);
+        }
         let kept = request.clone();
         match on_replica(hosted, request).await {
             Err(Refused::Held(freeze)) => self.forward(hosted, freeze, kept).await,

@@ -23,6 +23,9 @@ pub enum Refused {
     /// The key is not in the partition's range.
     #[error("the key is in another partition")]
     Elsewhere,
+    /// The leader is short of disk, and nobody else can lead: nothing was done.
+    #[error("short of disk")]
+    NoRoom,
     /// The write may be applied, now or later, or never.
     #[error("the outcome is unknown")]
     Unknown,
