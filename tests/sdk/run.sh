@@ -14,10 +14,7 @@ stop() {
 }
 trap stop EXIT
 
-python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet -r "$here/requirements.txt"
-target="${CARGO_TARGET_DIR:-$here/../../target}/sdk"
-cargo build --quiet --locked --manifest-path "$here/rust/Cargo.toml" --target-dir "$target"
+"$here/prepare.sh" "$work/clients"
 
 # Waits until a file holds a line that matches, for a minute at most.
 await() {
@@ -30,15 +27,7 @@ await() {
   return 1
 }
 
-# Every client on its way through one endpoint, and the replicas' if there are any.
-journeys() {
-  echo "-- boto3, $*"
-  "$work/venv/bin/python" "$here/boto3_first_table.py" "$@"
-  echo "-- AWS CLI, $*"
-  "$here/cli_first_table.sh" "$work/venv/bin/aws" "$@"
-  echo "-- AWS SDK for Rust, $*"
-  "$target/debug/first-table" "$@"
-}
+journeys() { "$here/journeys.sh" "$work/clients" "$@"; }
 
 "$program" dev --listen 127.0.0.1:0 --data-dir "$work/dev" >"$work/dev.out" 2>"$work/dev.err" &
 running+=($!)

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Every unmodified client through one endpoint; with replicas named, through every region.
+# Usage: tests/sdk/journeys.sh FOLDER_OF_PREPARE ENDPOINT [REPLICA_REGION=ENDPOINT ...]
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+clients=$1
+shift
+echo "-- boto3, $*"
+"$clients/bin/python" "$here/boto3_first_table.py" "$@"
+echo "-- AWS CLI, $*"
+"$here/cli_first_table.sh" "$clients/bin/aws" "$@"
+echo "-- AWS SDK for Rust, $*"
+"$clients/bin/first-table" "$@"
