@@ -49,9 +49,9 @@ def make_global(cluster):
 
 
 def main():
-    program, engine, seconds = (sys.argv[1:] + ["fjall", "8"])[:3]
-    if len(sys.argv) == 4:
-        seconds = sys.argv[3]
+    program = sys.argv[1]
+    engine = sys.argv[2] if len(sys.argv) > 2 else "fjall"
+    seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 8
     with tempfile.TemporaryDirectory() as folder:
         words = ["--base-port", PORT, "--data-dir", folder, "--engine", engine, "--output", "json"]
         with Running(program, "playground", *words) as playground:
@@ -60,12 +60,14 @@ def main():
             make_global(cluster)
             acknowledged, stop = [], threading.Event()
             writers = [
-                threading.Thread(target=write, args=(n["endpoint"], n["id"], acknowledged, stop))
+                threading.Thread(
+                    target=write, args=(n["endpoint"], n["id"], acknowledged, stop), daemon=True
+                )
                 for n in nodes
             ]
             for writer in writers:
                 writer.start()
-            time.sleep(float(seconds))
+            time.sleep(seconds)
             for node in nodes:
                 os.kill(node["pid"], signal.SIGKILL)
             stop.set()

@@ -17,6 +17,7 @@ import time
 from meridian import Failed, Running, call, create_table, has, put, until
 
 PORT = 19600
+TABLE = "notes"
 SIZE_MB = 700
 # Leaves less than the 256 MiB that must be free.
 BALLAST_MB = 480
@@ -39,9 +40,10 @@ def fill(ballast):
         os.posix_fallocate(file.fileno(), 0, BALLAST_MB * 1024 * 1024)
 
 
-def refused(endpoint):
+def refused(endpoint, identity):
+    """The refusal of a put, or none."""
     try:
-        put(endpoint, "t", "refused")
+        put(endpoint, TABLE, identity)
         return None
     except Failed as error:
         return error
@@ -52,17 +54,17 @@ def alone(program, folder):
         words = ["--listen", "127.0.0.1:0", "--data-dir", f"{folder}/data"]
         with Running(program, "dev", *words) as dev:
             endpoint = dev.line.split()[1]
-            create_table(endpoint, "t")
-            put(endpoint, "t", "before")
+            create_table(endpoint, TABLE)
+            put(endpoint, TABLE, "before")
             fill(ballast)
-            until("writes are refused", lambda: refused(endpoint), 20)
-            error = refused(endpoint)
+            until("writes are refused", lambda: refused(endpoint, "filling"), 20)
+            error = refused(endpoint, "refused")
             assert error.status == 503 and "short of disk" in error.body, error
             for _ in range(20):
-                assert refused(endpoint) and has(endpoint, "t", "before")
-            assert not has(endpoint, "t", "refused")
+                assert refused(endpoint, "refused") and has(endpoint, TABLE, "before")
+            assert not has(endpoint, TABLE, "refused")
             os.remove(ballast)
-            until("writes are taken again", lambda: refused(endpoint) is None, 20)
+            until("writes are taken again", lambda: refused(endpoint, "after") is None, 20)
             print("dev: refuses below the limit, reads on, resumes by itself")
 
 
@@ -70,7 +72,7 @@ def region(program, folder, disk):
     words = ["--base-port", PORT, "--regions", "r", "--data-dir", folder, "--output", "json"]
     with Running(program, "playground", *words) as playground:
         cluster = json.loads(playground.line)
-        create_table(cluster["regions"][0]["endpoints"][0], "t")
+        create_table(cluster["regions"][0]["endpoints"][0], TABLE)
     second = cluster["regions"][0]["nodes"][1]
     with small_disk(disk) as ballast:
         shutil.move(second["data_dir"], f"{disk}/data")
@@ -93,11 +95,11 @@ def region(program, folder, disk):
                 assert time.monotonic() < deadline, "it goes on leading"
                 for endpoint in endpoints:
                     writes += 1
-                    failures += refused(endpoint) is not None
+                    failures += refused(endpoint, str(writes)) is not None
             for number in range(60):
-                put(endpoints[number % 3], "t", f"k{number}")
+                put(endpoints[number % 3], TABLE, f"k{number}")
             assert second["id"] not in leaders()
-            assert all(has(endpoints[1], "t", f"k{number}") for number in range(60))
+            assert all(has(endpoints[1], TABLE, f"k{number}") for number in range(60))
             print(f"region: leaderships left the full disk; {failures} of {writes} writes refused")
             os.remove(ballast)
 
