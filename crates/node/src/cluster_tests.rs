@@ -5,10 +5,11 @@ mod full_disk;
 mod region;
 mod testing;
 
+use crate::node::Node;
 use meridian_api::admin::{AdminBackend, AdminCall, AdminError};
 use meridian_api::backend::{Backend, ReplicaChange};
 use serde_json::Value;
-use testing::{Cluster, eventually};
+use testing::{Cluster, eventually, options};
 
 fn list<'v>(answer: &'v Value, name: &str) -> &'v [Value] {
     answer[name].as_array().map(Vec::as_slice).unwrap_or_default()
@@ -153,4 +154,27 @@ async fn an_evacuated_region_hands_every_write_over() {
     assert_eq!(cluster.get(1, "again").await.as_deref(), Some("here"));
     cluster.shows(2, "again", "here").await;
     cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_have_one_seed_in_common_found_a_cluster() {
+    let mut nodes = Vec::new();
+    let mut seeds = Vec::new();
+    for id in 1..=4 {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = listener.local_addr().unwrap().to_string();
+        let mut options = options(id, peer.clone());
+        seeds.push(peer);
+        options.seeds = seeds[..1].to_vec();
+        nodes.push(Node::start(options, listener).await.unwrap());
+    }
+    // By one that knows the seed alone; the seed knows who has called it.
+    eventually("the cluster is founded", async || nodes[2].cluster_init(Some(4)).await.is_ok())
+        .await;
+    for node in &nodes {
+        eventually("a node is ready", async || node.ready().is_ok()).await;
+    }
+    let again = nodes[1].cluster_init(None).await;
+    assert!(matches!(again, Err(AdminError::Refused(_))), "{again:?}");
+    futures_util::future::join_all(nodes.iter().map(|node| node.stop())).await;
 }

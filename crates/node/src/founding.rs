@@ -21,51 +21,84 @@ const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// Most voters of a region's group.
 const REGION_VOTERS_MAX: usize = 5;
 
-/// Asks a seed who it is.
+/// What a node says of itself.
+pub struct Heard {
+    node: u64,
+    founder: Founder,
+    founding: Option<Box<Founding>>,
+    callers: BTreeMap<u64, Founder>,
+}
+
+/// Asks a node who it is.
 pub async fn hello(
     peers: &Peers,
     addr: &str,
     node: NodeId,
     founder: &Founder,
-) -> Result<(u64, Founder, Option<Box<Founding>>), String> {
+) -> Result<Heard, String> {
     let request = ControlRequest::Hello { node: node.0, founder: founder.clone() };
     let message = Bytes::from(encode(&request));
     let answer = peers.call_addr(addr, Kind::Control, message, CALL_LIMIT).await;
     let answer = answer.map_err(|e| format!("{addr}: {e}"))?;
     match decode(&answer) {
-        Ok(ControlAnswer::Hello { node, founder, founding }) => Ok((node, founder, founding)),
+        Ok(ControlAnswer::Hello { node, founder, founding, callers }) => {
+            Ok(Heard { node, founder, founding, callers })
+        }
         Ok(_) | Err(_) => Err(format!("{addr}: not a node of this program")),
     }
 }
 
-/// Asks all seeds who they are; this node is among the result.
+/// Asks who they are: the seeds, those who called this node or one of those asked, and so on; this
+/// node is among the result. So a few seeds that all nodes have in common are enough.
 ///
 /// # Errors
 ///
-/// Names every seed that does not answer, that belongs to a cluster, or that has a taken id.
+/// Names every node that does not answer, that belongs to a cluster, or that has a taken id.
 pub async fn gather(
     peers: &Peers,
     seeds: &[String],
+    callers: &BTreeMap<u64, Founder>,
     node: NodeId,
     own: &Founder,
 ) -> Result<BTreeMap<u64, Founder>, String> {
     let mut nodes = BTreeMap::from([(node.0, own.clone())]);
+    let mut asked = BTreeSet::from([own.addresses.peer.clone()]);
+    let called = callers.values().map(|caller| caller.addresses.peer.clone());
+    let mut to_ask: Vec<String> = seeds.iter().cloned().chain(called).collect();
     let mut problems = Vec::new();
-    for seed in seeds.iter().filter(|seed| **seed != own.addresses.peer) {
-        match hello(peers, seed, node, own).await {
-            Ok((id, founder, None)) => match nodes.get(&id) {
-                Some(known) if known.addresses.peer != founder.addresses.peer => {
-                    problems.push(format!("{seed}: node id {id} is taken"));
-                }
-                Some(_) => {}
-                None => drop(nodes.insert(id, founder)),
-            },
-            Ok((id, _, Some(founding))) => problems
-                .push(format!("{seed}: node {id} belongs to cluster {:016x}", founding.cluster)),
+    while let Some(addr) = to_ask.pop() {
+        if !asked.insert(addr.clone()) {
+            continue;
+        }
+        match hello(peers, &addr, node, own).await {
+            Ok(heard) => {
+                let founders = heard.callers.values();
+                to_ask.extend(founders.map(|founder| founder.addresses.peer.clone()));
+                problems.extend(enter(&mut nodes, &addr, heard));
+            }
             Err(problem) => problems.push(problem),
         }
     }
+    problems.sort();
     if problems.is_empty() { Ok(nodes) } else { Err(problems.join("; ")) }
+}
+
+/// Adds who answered; the problem where it cannot be a founder.
+fn enter(nodes: &mut BTreeMap<u64, Founder>, addr: &str, heard: Heard) -> Option<String> {
+    let Heard { node: id, founder, founding, .. } = heard;
+    if let Some(founding) = founding {
+        return Some(format!("{addr}: node {id} belongs to cluster {:016x}", founding.cluster));
+    }
+    match nodes.get(&id) {
+        Some(known) if known.addresses.peer != founder.addresses.peer => {
+            Some(format!("{addr}: node id {id} is taken"))
+        }
+        Some(_) => None,
+        None => {
+            nodes.insert(id, founder);
+            None
+        }
+    }
 }
 
 /// Decides how a cluster of these nodes begins.

@@ -86,13 +86,15 @@ impl Node {
         match request {
             ControlRequest::Hello { node, founder } => {
                 let founding = self.identity_file.founding();
-                if founding.as_ref().is_some_and(|f| !f.nodes.contains_key(&node)) {
-                    self.callers.lock().expect("no holder panics").insert(node, founder);
+                let mut callers = self.callers.lock().expect("no holder panics");
+                if founding.as_ref().is_none_or(|f| !f.nodes.contains_key(&node)) {
+                    callers.insert(node, founder);
                 }
                 Ok(ControlAnswer::Hello {
                     node: self.id().0,
                     founder: self.founder(),
                     founding: founding.map(Box::new),
+                    callers: callers.clone(),
                 })
             }
             ControlRequest::Found(founding) => {

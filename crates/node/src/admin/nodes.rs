@@ -27,8 +27,9 @@ impl Node {
                 founded.cluster
             )));
         }
-        let nodes =
-            founding::gather(&self.peers, &self.options.seeds, self.id(), &self.founder()).await;
+        let callers = self.callers.lock().expect("no holder panics").clone();
+        let (seeds, own) = (&self.options.seeds, self.founder());
+        let nodes = founding::gather(&self.peers, seeds, &callers, self.id(), &own).await;
         let nodes = nodes.map_err(unavailable)?;
         let known = nodes.len() as u64;
         if let Some(expected) = expected.filter(|expected| *expected != known) {

@@ -97,6 +97,9 @@ pub enum ControlAnswer {
         founder: Founder,
         /// Its cluster, once it has one.
         founding: Option<Box<Founding>>,
+        /// The nodes without a cluster that have called it.
+        #[serde(default)]
+        callers: BTreeMap<u64, Founder>,
     },
     /// Done.
     Done,
