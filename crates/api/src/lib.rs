@@ -16,6 +16,7 @@ mod dispatch;
 mod errors;
 mod expressions;
 pub mod golden;
+mod legacy;
 mod ops;
 mod projection;
 mod reads;

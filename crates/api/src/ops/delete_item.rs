@@ -11,7 +11,7 @@ use crate::capacity::{Report, write_units};
 use crate::errors::{enveloped, expression, key as key_error};
 use crate::expressions::{Parameters, condition, unused};
 use crate::writes::{ReturnValues, old_on_failure, write};
-use crate::{tables, unbuilt};
+use crate::{legacy, tables};
 
 const PARAMETERS: Parameters = Parameters {
     expressions: &["ConditionExpression"],
@@ -52,11 +52,12 @@ struct Request {
 impl Request {
     fn take(fields: &mut Fields) -> Result<Self, ApiError> {
         let mut placeholders = PARAMETERS.placeholders(fields)?;
-        unbuilt::parameters(fields, &["Expected", "ConditionalOperator"])?;
         let key = fields.take_item("Key").expect("Key is required by the constraints");
         let key = key.checked(PARAMETERS.wording)?;
         let old = ReturnValues::take_old(fields)?;
+        let expected = legacy::expected(fields, PARAMETERS.wording)?;
         let condition = condition(fields, ExpressionKind::Condition, &mut placeholders)?;
+        let condition = condition.or(expected);
         unused(&placeholders)?;
         let returns = Returns { old, new: false, old_on_failure: old_on_failure(fields) };
         Ok(Request { key, condition, returns })

@@ -12,7 +12,7 @@ use crate::capacity::{Report, write_units};
 use crate::errors::{enveloped, expression, invalid, key as key_error};
 use crate::expressions::{Parameters, condition, unused};
 use crate::writes::{ReturnValues, old_on_failure, write};
-use crate::{tables, unbuilt};
+use crate::{legacy, tables};
 
 const PARAMETERS: Parameters = Parameters {
     expressions: &["ConditionExpression"],
@@ -53,14 +53,15 @@ struct Request {
 impl Request {
     fn take(fields: &mut Fields) -> Result<Self, ApiError> {
         let mut placeholders = PARAMETERS.placeholders(fields)?;
-        unbuilt::parameters(fields, &["Expected", "ConditionalOperator"])?;
         let item = fields.take_item("Item").expect("Item is required by the constraints");
         let item = item.checked(PARAMETERS.wording)?;
         let old = ReturnValues::take_old(fields)?;
         if item_bytes(&item) > ITEM_BYTES_MAX {
             return Err(invalid("Item size has exceeded the maximum allowed size"));
         }
+        let expected = legacy::expected(fields, PARAMETERS.wording)?;
         let condition = condition(fields, ExpressionKind::Condition, &mut placeholders)?;
+        let condition = condition.or(expected);
         unused(&placeholders)?;
         let returns = Returns { old, new: false, old_on_failure: old_on_failure(fields) };
         Ok(Request { item, condition, returns })

@@ -11,7 +11,7 @@ use crate::errors::{expression, invalid};
 use crate::expressions::{Parameters, condition, unused};
 use crate::projection::Wanted;
 use crate::reads::{self, Bounds, PageRead};
-use crate::{tables, unbuilt};
+use crate::{legacy, tables};
 
 const PARAMETERS: Parameters = Parameters {
     expressions: &["ProjectionExpression", "FilterExpression", "KeyConditionExpression"],
@@ -22,18 +22,24 @@ const PARAMETERS: Parameters = Parameters {
 /// Answers Query.
 pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
     let mut placeholders = PARAMETERS.placeholders(&mut fields)?;
-    unbuilt::parameters(&fields, &["QueryFilter", "ConditionalOperator", "KeyConditions"])?;
     let start = fields.take_item("ExclusiveStartKey");
     let start = start.map(|start| start.checked(PARAMETERS.wording)).transpose()?;
     let parameter =
         if fields.has("AttributesToGet") { "AttributesToGet" } else { "ProjectionExpression" };
-    let Some(text) = fields.take_text("KeyConditionExpression") else {
-        return Err(invalid(
-            "Either the KeyConditions or KeyConditionExpression parameter must be specified in \
-             the request.",
-        ));
+    let legacy_terms = legacy::key_terms(&mut fields, PARAMETERS.wording)?;
+    let legacy_filter = legacy::filter(&mut fields, "QueryFilter", PARAMETERS.wording)?;
+    let terms = match (fields.take_text("KeyConditionExpression"), legacy_terms) {
+        (Some(text), _) => {
+            KeyConditionTerms::parse(&text, &mut placeholders).map_err(expression)?
+        }
+        (None, Some(terms)) => terms,
+        (None, None) => {
+            return Err(invalid(
+                "Either the KeyConditions or KeyConditionExpression parameter must be specified \
+                 in the request.",
+            ));
+        }
     };
-    let terms = KeyConditionTerms::parse(&text, &mut placeholders).map_err(expression)?;
     let filter = condition(&mut fields, ExpressionKind::Filter, &mut placeholders)?;
     let wanted = Wanted::take(&mut fields, &mut placeholders)?;
     unused(&placeholders)?;
@@ -59,6 +65,10 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
         filter.check_query_filter(schema).map_err(expression)?;
         filter.check_keys(schema).map_err(expression)?;
     }
+    if let Some(filter) = &legacy_filter {
+        filter.check_query_filter(schema).map_err(legacy::key_in_filter)?;
+    }
+    let filter = filter.or(legacy_filter);
     let read = PageRead { bounds, reverse, limit, filter, wanted, count_only, consistency, report };
     reads::run(backend, &table, read).await
 }

@@ -18,7 +18,7 @@ use crate::errors::{expression, invalid};
 use crate::expressions::{Parameters, condition, unused};
 use crate::projection::Wanted;
 use crate::reads::{self, Bounds, PageRead};
-use crate::{tables, unbuilt};
+use crate::{legacy, tables};
 
 const PARAMETERS: Parameters = Parameters {
     expressions: &["ProjectionExpression", "FilterExpression"],
@@ -29,7 +29,6 @@ const PARAMETERS: Parameters = Parameters {
 /// Answers Scan.
 pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
     let mut placeholders = PARAMETERS.placeholders(&mut fields)?;
-    unbuilt::parameters(&fields, &["ScanFilter", "ConditionalOperator"])?;
     let start = fields.take_item("ExclusiveStartKey");
     let start = start
         .map(|start| start.into_value())
@@ -38,7 +37,9 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     let segment = Segment::take(&mut fields)?;
     let parameter =
         if fields.has("AttributesToGet") { "AttributesToGet" } else { "ProjectionExpression" };
+    let legacy_filter = legacy::filter(&mut fields, "ScanFilter", PARAMETERS.wording)?;
     let filter = condition(&mut fields, ExpressionKind::Filter, &mut placeholders)?;
+    let filter = filter.or(legacy_filter);
     let wanted = Wanted::take(&mut fields, &mut placeholders)?;
     unused(&placeholders)?;
     let count_only = reads::select(&mut fields, &wanted, parameter)?;

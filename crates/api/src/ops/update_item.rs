@@ -11,7 +11,7 @@ use crate::capacity::{Report, write_units};
 use crate::errors::{enveloped, expression, key as key_error};
 use crate::expressions::{Parameters, condition, unused};
 use crate::writes::{ReturnValues, old_on_failure, write};
-use crate::{tables, unbuilt};
+use crate::{legacy, tables};
 
 const PARAMETERS: Parameters = Parameters {
     expressions: &["UpdateExpression", "ConditionExpression"],
@@ -38,7 +38,8 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     };
     let action = Action::Update(request.update.clone());
     let update = Write { key, action, condition: request.condition, returns };
-    let done = write(backend, &table, update).await?;
+    let done = write(backend, &table, update).await;
+    let done = if request.from_legacy { done.map_err(legacy::reworded)? } else { done? };
     let units = write_units(done.old_bytes, done.new_bytes);
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);
@@ -65,6 +66,8 @@ fn attributes(values: ReturnValues, update: &Update, done: Done) -> Option<Item>
 struct Request {
     key: Item,
     update: Update,
+    /// The update was told by `AttributeUpdates`.
+    from_legacy: bool,
     condition: Option<Condition>,
     values: ReturnValues,
     old_on_failure: bool,
@@ -73,17 +76,21 @@ struct Request {
 impl Request {
     fn take(fields: &mut Fields) -> Result<Self, ApiError> {
         let mut placeholders = PARAMETERS.placeholders(fields)?;
-        unbuilt::parameters(fields, &["AttributeUpdates", "Expected", "ConditionalOperator"])?;
         let key = fields.take_item("Key").expect("Key is required by the constraints");
         let key = key.checked(PARAMETERS.wording)?;
-        let update = match fields.take_text("UpdateExpression") {
-            Some(text) => Update::parse(&text, &mut placeholders),
-            None => Update::new(Vec::new()),
+        let legacy = legacy::updates(fields, PARAMETERS.wording)?;
+        let from_legacy = legacy.is_some();
+        let update = match (fields.take_text("UpdateExpression"), legacy) {
+            (Some(text), _) => Update::parse(&text, &mut placeholders).map_err(expression)?,
+            (None, Some(update)) => update,
+            (None, None) => Update::new(Vec::new()).map_err(expression)?,
         };
-        let update = update.map_err(expression)?;
+        let expected = legacy::expected(fields, PARAMETERS.wording)?;
         let condition = condition(fields, ExpressionKind::Condition, &mut placeholders)?;
+        let condition = condition.or(expected);
         unused(&placeholders)?;
         let values = ReturnValues::take(fields);
-        Ok(Request { key, update, condition, values, old_on_failure: old_on_failure(fields) })
+        let old_on_failure = old_on_failure(fields);
+        Ok(Request { key, update, from_legacy, condition, values, old_on_failure })
     }
 }

@@ -115,6 +115,11 @@ impl Fields {
         names.zip(&self.values).filter(|(_, value)| value.is_some()).map(|(name, _)| name)
     }
 
+    /// Tells whether the shape has a member of that name.
+    pub fn names(&self, name: &str) -> bool {
+        members(self.shape).iter().any(|member| member.name == name)
+    }
+
     /// Returns a member.
     pub fn get(&self, name: &str) -> Option<&Node> {
         self.values[self.position(name)].as_ref()
@@ -205,6 +210,14 @@ impl Node {
         match self {
             Node::Item(item) => item,
             other => panic!("not a map of values: {other:?}"),
+        }
+    }
+
+    /// Returns the attribute value that this is; the shape says that it is one.
+    pub fn into_value(self) -> Checked<AttributeValue> {
+        match self {
+            Node::Value(value) => value,
+            other => panic!("not a value: {other:?}"),
         }
     }
 
