@@ -73,6 +73,9 @@ pub struct DevArgs {
     /// Name of the region.
     #[arg(long, default_value = "us-east-1", value_parser = region_name)]
     pub region: String,
+    /// Take only requests that are signed with one of this file's access keys; any when absent.
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
     /// What is logged.
     #[arg(long, default_value = "warn")]
     pub log_level: String,
@@ -103,6 +106,9 @@ pub struct PlaygroundArgs {
     /// Partitions of a new table.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub partitions: Option<u32>,
+    /// Take only requests that are signed with one of this file's access keys; any when absent.
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
 }
 
 /// Arguments of `serve` and `router`.

@@ -4,9 +4,10 @@ use crate::cli::DevArgs;
 use crate::run::{self, Kind};
 use anyhow::Context;
 use meridian_server::config::{EngineChoice, FailurePolicy, LogFormat, NodeConfig};
+use meridian_server::credentials::Credentials;
 use meridian_server::logging;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Runs the node until it is asked to stop.
@@ -19,6 +20,12 @@ pub async fn run(args: &DevArgs) -> anyhow::Result<()> {
     logging::start(LogFormat::Text, &args.log_level);
     let config = config(args)?;
     run::node(config, Kind::Dev).await
+}
+
+/// Reads a file of access keys.
+pub fn credentials(path: &Path) -> anyhow::Result<Credentials> {
+    let read = Credentials::read(path);
+    read.map_err(|why| anyhow::anyhow!("--credentials {} {why}", path.display()))
 }
 
 /// What `dev` runs with.
@@ -46,6 +53,8 @@ pub fn config(args: &DevArgs) -> anyhow::Result<NodeConfig> {
         partitions: args.partitions,
         cluster_secret_file: None,
         cluster_secret: None,
+        credentials_file: args.credentials.clone(),
+        credentials: args.credentials.as_deref().map(credentials).transpose()?,
         latency: Duration::ZERO,
         disk_free_bytes_min: meridian_server::config::DISK_FREE_BYTES_MIN_DEFAULT,
         region_failure_policy: FailurePolicy::Manual,

@@ -16,6 +16,7 @@ use anyhow::Context;
 use meridian_node::Node;
 use meridian_server::admin::{AdminEdge, Guard};
 use meridian_server::config::NodeConfig;
+use meridian_server::credentials::{IsRegion, Signatures};
 use meridian_server::http::{DynamoEdge, EdgeLimits};
 use meridian_server::listener::{HttpServer, ListenLimits};
 use meridian_server::metering::MetricsPage;
@@ -75,7 +76,12 @@ impl Running {
         let switch = Switch::new();
         let launched = launch::start(&config, kind, peers, switch.clone()).await?;
         let Launched { handler, backend, node } = launched;
-        let edge = DynamoEdge::new(&config.region, handler, EdgeLimits::default());
+        let state = node.control.watch_global();
+        let is_region: IsRegion = Arc::new(move |name| state.borrow().regions().contains_key(name));
+        let signatures = config.credentials.take();
+        let signatures = signatures.map(|keys| Signatures::new(keys, &config.region, is_region));
+        let edge = DynamoEdge::new(&config.region, handler, EdgeLimits::default())
+            .with_signatures(signatures);
         let limits = ListenLimits::default();
         let clients = HttpServer::start(clients, switch.clone(), limits, Arc::new(edge))
             .context("clients cannot be served")?;

@@ -4,6 +4,7 @@
 //!
 //! - Every answer carries `x-amzn-RequestId`; every JSON answer a CRC32 of its body.
 //! - A body is read whole, within [`limits::BODY_BYTES_MAX`] and [`EdgeLimits::body`].
+//! - Where credentials are known, a signature is checked before the body is parsed.
 //! - A handler that panics is answered as DynamoDB answers an internal error.
 //!
 //! Tested by `http/tests.rs` over sockets.
@@ -13,6 +14,7 @@ mod meters;
 mod tests;
 
 use crate::answers::{BodyError, REQUEST_ID, RequestIds, answer, read_body, text};
+use crate::credentials::Signatures;
 use crate::listener::{Answer, HttpResponse};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -63,6 +65,8 @@ pub struct DynamoEdge {
     handler: Arc<dyn RequestHandler>,
     healthy: Bytes,
     limits: EdgeLimits,
+    /// None where any credentials are taken.
+    signatures: Option<Signatures>,
     ids: RequestIds,
     meters: Meters,
 }
@@ -77,7 +81,13 @@ impl DynamoEdge {
     pub fn new(region: &str, handler: Arc<dyn RequestHandler>, limits: EdgeLimits) -> Self {
         // The trailing space is AWS's.
         let healthy = Bytes::from(format!("healthy: dynamodb.{region}.amazonaws.com "));
-        DynamoEdge { handler, healthy, limits, ids: RequestIds::new(), meters: Meters::new() }
+        let (ids, meters) = (RequestIds::new(), Meters::new());
+        DynamoEdge { handler, healthy, limits, signatures: None, ids, meters }
+    }
+
+    /// Refuses requests that are not rightly signed; without signatures any are taken.
+    pub fn with_signatures(self, signatures: Option<Signatures>) -> Self {
+        DynamoEdge { signatures, ..self }
     }
 
     async fn operation(&self, request: Request<Incoming>) -> HttpResponse {
@@ -89,6 +99,11 @@ impl DynamoEdge {
             Ok(body) => body,
             Err(error) => return refused(error, kind),
         };
+        if let Some(Err(error)) = self.signatures.as_ref().map(|known| known.check(&head, &body)) {
+            let response = api_error(&error, kind);
+            self.meters.note(target, response.status(), begin.elapsed());
+            return response;
+        }
         let HttpAnswer { status, body } = self.handler.handle(target, body).await;
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         self.meters.note(target, status, begin.elapsed());

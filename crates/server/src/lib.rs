@@ -12,6 +12,7 @@ pub mod admin;
 mod answers;
 pub mod client;
 pub mod config;
+pub mod credentials;
 mod dynamo;
 pub mod http;
 pub mod listener;

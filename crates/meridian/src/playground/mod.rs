@@ -16,6 +16,7 @@ mod supervisor;
 
 use crate::cli::{PlaygroundArgs, Shell};
 use crate::cluster_file::ClusterFile;
+use crate::dev;
 use crate::output;
 use anyhow::Context;
 use child::Kept;
@@ -70,7 +71,10 @@ pub async fn run(args: &PlaygroundArgs, shell: &Shell) -> anyhow::Result<()> {
     let folder = Folder::new(args.data_dir.as_ref())?;
     let shape = Shape::of(args, folder.path())?;
     shape.store(folder.path())?;
-    let (supervisor, ended) = Supervisor::new(shape, folder.path(), args.latency)?;
+    // Read here too, so that a mistake is told once and not by nine nodes.
+    args.credentials.as_deref().map(dev::credentials).transpose()?;
+    let credentials = args.credentials.as_ref().map(std::path::absolute).transpose()?;
+    let (supervisor, ended) = Supervisor::new(shape, folder.path(), args.latency, credentials)?;
     let supervisor = Arc::new(supervisor);
     let stop = process::asked_to_stop();
     let played = tokio::select! {

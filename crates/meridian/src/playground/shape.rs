@@ -162,6 +162,8 @@ impl Shape {
             partitions: self.partitions,
             cluster_secret_file: None,
             cluster_secret: None,
+            credentials_file: None,
+            credentials: None,
             latency,
             disk_free_bytes_min: DISK_FREE_BYTES_MIN_DEFAULT,
             region_failure_policy: FailurePolicy::Auto,
@@ -247,6 +249,7 @@ mod tests {
             latency: Duration::ZERO,
             engine: None,
             partitions: None,
+            credentials: None,
         }
     }
 

@@ -39,6 +39,8 @@ pub(super) struct Supervisor {
     folder: PathBuf,
     program: PathBuf,
     latency: Duration,
+    /// The file of the access keys of clients.
+    credentials: Option<PathBuf>,
     shape: Shape,
     /// One start at a time; also guards `cluster.json`.
     inner: Mutex<Inner>,
@@ -58,13 +60,14 @@ impl Supervisor {
         shape: Shape,
         folder: &Path,
         latency: Duration,
+        credentials: Option<PathBuf>,
     ) -> anyhow::Result<(Self, mpsc::Receiver<(u64, Kept)>)> {
         let program = std::env::current_exe().context("this program's file is not known")?;
         let (ends, ended) = mpsc::channel(ENDS_MAX);
         let inner = Inner { children: BTreeMap::new(), cluster: None, stopping: false };
         let folder = folder.to_owned();
         let inner = Mutex::new(inner);
-        Ok((Supervisor { folder, program, latency, shape, inner, ends }, ended))
+        Ok((Supervisor { folder, program, latency, credentials, shape, inner, ends }, ended))
     }
 
     /// Where the cluster is described.
@@ -103,7 +106,8 @@ impl Supervisor {
         let folder = self.node_folder(spot.id);
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
-        let config = self.shape.node_config(spot, folder.join("data"), self.latency);
+        let mut config = self.shape.node_config(spot, folder.join("data"), self.latency);
+        config.credentials_file.clone_from(&self.credentials);
         let file = folder.join("node.toml");
         meridian_server::process::replace_file(&file, config.to_toml().as_bytes())
             .with_context(|| format!("cannot write {}", file.display()))?;

@@ -2,6 +2,7 @@
 
 use super::field::{Field, FieldDoc, Reading};
 use super::{Address, ConfigError, ConfigErrors, Overrides, Secret};
+use crate::credentials::Credentials;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -59,6 +60,12 @@ pub const NODE_FIELDS: &[FieldDoc] = &[
         "a path to a file of one line, 16 bytes or more",
         "none",
         "Secret that peers and admin calls must know. Required unless every listen and seed address is a loopback address.",
+    ),
+    doc(
+        "credentials_file",
+        "a path to a TOML file of `[[credential]]` tables",
+        "none",
+        "Access keys whose signatures clients must bring; any credentials are accepted without it.",
     ),
     doc(
         "latency_ms",
@@ -126,6 +133,7 @@ struct RawNodeConfig {
     engine: Field<String>,
     partitions: Field<u32>,
     cluster_secret_file: Field<PathBuf>,
+    credentials_file: Field<PathBuf>,
     latency_ms: Field<u64>,
     disk_free_bytes_min: Field<u64>,
     region_failure_policy: Field<String>,
@@ -246,6 +254,10 @@ pub struct NodeConfig {
     pub cluster_secret_file: Option<PathBuf>,
     /// The cluster secret.
     pub cluster_secret: Option<Secret>,
+    /// The file of the access keys of clients.
+    pub credentials_file: Option<PathBuf>,
+    /// The access keys; none when any credentials are accepted.
+    pub credentials: Option<Credentials>,
     /// Round trip added between regions.
     pub latency: Duration,
     /// Free disk below which writes are refused.
@@ -312,6 +324,9 @@ impl NodeConfig {
         ];
         if let Some(file) = &self.cluster_secret_file {
             lines.push(format!("cluster_secret_file = {}", path(file)));
+        }
+        if let Some(file) = &self.credentials_file {
+            lines.push(format!("credentials_file = {}", path(file)));
         }
         lines.push(String::new());
         lines.join("\n")
@@ -385,6 +400,7 @@ fn validate(raw: RawNodeConfig) -> Result<NodeConfig, ConfigErrors> {
     let exposed: Vec<String> = exposed.chain(remote).collect();
     let (cluster_secret_file, cluster_secret) =
         super::secret(&mut r, raw.cluster_secret_file, &exposed);
+    let (credentials_file, credentials) = credentials(&mut r, raw.credentials_file);
     let complete = client.zip(admin).zip(peer).zip(engine).zip(policy.zip(log_format));
     let config =
         complete.map(|((((client, admin), peer), engine), (policy, log_format))| NodeConfig {
@@ -403,6 +419,8 @@ fn validate(raw: RawNodeConfig) -> Result<NodeConfig, ConfigErrors> {
             partitions,
             cluster_secret_file,
             cluster_secret,
+            credentials_file,
+            credentials,
             latency: Duration::from_millis(latency_ms),
             disk_free_bytes_min,
             region_failure_policy: policy,
@@ -422,6 +440,17 @@ pub const DISK_FREE_BYTES_MIN_DEFAULT: u64 = 256 * 1024 * 1024;
 pub const SILENCE_MS_DEFAULT: u64 = 3_000;
 /// Largest difference between clocks of a region (architecture, section 6).
 pub const CLOCK_SKEW_MS_DEFAULT: u64 = 250;
+
+/// Reads the access keys of clients, where a file is named.
+fn credentials(r: &mut Reading, field: Field<PathBuf>) -> (Option<PathBuf>, Option<Credentials>) {
+    const NAME: &str = "credentials_file";
+    let file = r.maybe(NAME, field);
+    let known = file.as_deref().map(|path| {
+        Credentials::read(path)
+            .map_err(|text| r.problem(NAME, format!("{} {text}", path.display())))
+    });
+    (file, known.and_then(Result::ok))
+}
 
 struct Listener {
     listen: SocketAddr,

@@ -30,6 +30,32 @@ async fn start(limits: EdgeLimits) -> HttpServer {
     HttpServer::start(listener, Switch::new(), ListenLimits::default(), edge).unwrap()
 }
 
+#[tokio::test]
+async fn where_keys_are_known_only_signed_requests_pass() {
+    use crate::credentials::tests::{signatures, signed};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let edge = DynamoEdge::new("us-east-1", Arc::new(Echo), EdgeLimits::default());
+    let edge = Arc::new(edge.with_signatures(Some(signatures())));
+    let server = HttpServer::start(listener, Switch::new(), ListenLimits::default(), edge).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let ask = async |secret: &str| {
+        let (head, ()) = signed(secret, "us-east-1", "{}", now).into_parts();
+        let request = Request::from_parts(head, Full::new(Bytes::from_static(b"{}")));
+        let address = server.local().to_string();
+        let (status, body) = send(&address, request, Duration::from_secs(20)).await.unwrap();
+        (status.as_u16(), String::from_utf8_lossy(&body).into_owned())
+    };
+    assert_eq!(ask("hush").await, (200, "DynamoDB_20120810.ListTables 2".to_owned()));
+    let (status, body) = ask("wrong").await;
+    assert!(status == 400 && body.contains("InvalidSignatureException"), "{body}");
+    // Not even a body that is no JSON is looked at.
+    let (head, body) = raw(&server, &post("x-amz-target: DynamoDB_20120810.X\r\n", "}{")).await;
+    assert!(head.starts_with("http/1.1 400"), "{head}");
+    assert!(body.contains("MissingAuthenticationToken"), "{body}");
+    let (head, _) = raw(&server, b"GET / HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n").await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+}
+
 /// The status line and the headers, lower case, then the body.
 async fn raw(server: &HttpServer, request: &[u8]) -> (String, String) {
     let mut stream = TcpStream::connect(server.local()).await.unwrap();
