@@ -305,8 +305,14 @@ impl Group {
     }
 
     /// The term in which this replica leads; none when it does not.
+    ///
+    /// Read from the channel that [`Group::watch`] follows: openraft tells its other channel later,
+    /// and whoever was woken would still see what was before, and would not be woken again.
     pub fn leading(&self) -> Option<u64> {
-        self.raft.as_leader().ok().map(|leader| leader.term())
+        let metrics = self.raft.server_metrics();
+        let vote = openraft::async_runtime::WatchReceiver::borrow_watched(&metrics).vote;
+        let leads = vote.committed && vote.leader_id.voted_for == self.node.0;
+        leads.then_some(vote.leader_id.term)
     }
 
     /// The leader, where one is known.
