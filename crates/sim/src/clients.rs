@@ -232,7 +232,10 @@ impl Client {
                     Refused::NotLeader { hint } => self.elsewhere(hint),
                     Refused::Retry => {}
                     Refused::Unknown => return Ended::Unknown,
-                    Refused::Held(_) | Refused::Elsewhere | Refused::Broken(_) => {
+                    Refused::Held(_)
+                    | Refused::Elsewhere
+                    | Refused::NoRoom
+                    | Refused::Broken(_) => {
                         self.strange(format!("node {} answered: {refused}", self.at));
                         return Ended::Unknown;
                     }
