@@ -5,6 +5,7 @@ use crate::cli::{Cli, Command};
 use crate::dev;
 use clap::Parser;
 use meridian_server::client::AdminClient;
+use meridian_storage::{RealDisk, StorageError};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -15,6 +16,16 @@ fn config(words: &str) -> NodeConfig {
     match Cli::try_parse_from(words).unwrap().command {
         Command::Dev(args) => dev::config(&args).unwrap(),
         other => panic!("not dev: {other:?}"),
+    }
+}
+
+/// Waits until the last task of a stopped node has dropped its files, as the end of a process does
+/// at once.
+async fn let_go(data: &Path) {
+    let deadline = tokio::time::Instant::now() + TIME;
+    while let Err(StorageError::Locked { .. }) = RealDisk::open(&data.join("log")) {
+        assert!(tokio::time::Instant::now() < deadline, "the log is not let go");
+        tokio::time::sleep(READY_LOOK).await;
     }
 }
 
@@ -98,6 +109,7 @@ async fn data_on_disk_is_there_after_a_restart() {
         running.make_table().await;
         running.put("kept").await;
         running.stop().await;
+        let_go(folder.path()).await;
         let running = start(&data(folder.path())).await;
         assert_eq!(running.get("kept").await["id"], json!({"S": "kept"}), "{engine}");
         running.stop().await;
