@@ -194,11 +194,11 @@ impl IdentityFile {
     }
 
     /// Notes that the log is lost; from now on the node is one that joins. A loss that is noted
-    /// already stays the one that it is.
+    /// already stays the one that it is. That a log was made stays true: a process that ends before
+    /// everything is set aside finds the loss again.
     pub fn lose_log(&self, loss: u64) -> Result<(), String> {
         self.change(|stored| {
             stored.loss.get_or_insert(loss);
-            stored.log_made = false;
             stored.founding.iter_mut().for_each(|founding| founding.joined = true);
         })
     }

@@ -3,7 +3,8 @@
 //! # Invariants
 //!
 //! - Nothing that is damaged is removed: it is set aside under another name, and said so.
-//! - A lost log is noted in the identity file before it is set aside. Its engine goes with it.
+//! - A lost log is noted in the identity file before it is set aside. Its engine goes first: as
+//!   long as it is there, every start finds the loss again.
 //! - A node without peers in its region keeps a damaged log where it is and does not start.
 //!
 //! Tested by `cluster_tests/damage.rs`.
@@ -41,8 +42,8 @@ pub fn open(options: &NodeOptions, identity: &IdentityFile) -> Result<Stores, St
         Err(error @ StorageError::Corrupt { .. }) if has_neighbours(options, identity) => {
             let loss = options.clock.now_ms();
             identity.lose_log(loss).map_err(StartError::Loss)?;
-            let log = set_aside(&dir.join("log"), loss)?;
             let engine = set_aside(&dir.join("engine"), loss)?;
+            let log = set_aside(&dir.join("log"), loss)?;
             tracing::warn!(%error, log = %log.display(), engine = %engine.display(),
                 "the log is damaged: log and engine are set aside, and the node leaves its groups \
                  to come back as a learner");

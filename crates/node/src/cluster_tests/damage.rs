@@ -2,6 +2,7 @@
 
 use super::region::{Region, closed};
 use super::testing::{eventually, get, make_table, options, put};
+use crate::identity::IdentityFile;
 use crate::node::{Node, StartError};
 use crate::options::DataDir;
 use meridian_base::NodeId;
@@ -107,6 +108,22 @@ async fn a_log_that_is_gone_is_a_lost_one() {
     region.start_node(2).await;
     region.is_ready().await;
     region.is_whole().await;
+    region.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loss_that_was_noted_and_no_more_takes_the_engine_along() {
+    let mut region = Region::start(EngineKind::Fjall).await;
+    region.stop_node(2).await;
+    let data = DataDir::Path(region.data(2));
+    std::fs::remove_dir_all(region.data(2).join("log")).unwrap();
+    // The process ended right after this.
+    IdentityFile::open(&data, NodeId(2), "region-1").unwrap().lose_log(7).unwrap();
+    region.start_node(2).await;
+    assert!(set_aside(&region.data(2), "engine"));
+    region.is_ready().await;
+    region.is_whole().await;
+    assert_eq!(region.node(1).control.region_state().nodes()[&NodeId(2)].returned, Some(7));
     region.stop().await;
 }
 
