@@ -147,7 +147,8 @@ pub async fn observe_region(node: &Node) -> Seen {
     seen
 }
 
-async fn ask(node: &Node, other: NodeId) -> Option<ControlAnswer> {
+/// What a node says of itself; none when it does not say so in time.
+pub async fn ask(node: &Node, other: NodeId) -> Option<ControlAnswer> {
     if other == node.id() {
         return Some(observed_here(node));
     }

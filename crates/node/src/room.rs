@@ -11,15 +11,14 @@
 //!
 //! Tested by `cluster_tests/full_disk.rs`, and on a small file system by `tests/operations`.
 
-use crate::control::message::{ControlAnswer, ControlRequest, decode, encode};
+use crate::control::message::ControlAnswer;
 use crate::node::Node;
 use crate::options::DataDir;
-use bytes::Bytes;
+use crate::planner;
 use futures_util::future::join_all;
 use meridian_base::NodeId;
 use meridian_raft::{Group, rt};
 use meridian_storage::StorageError;
-use meridian_transport::Kind;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,8 +27,6 @@ use std::time::Duration;
 
 /// Between two looks at the free disk.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a voter may take to say whether it has room.
-const ASK_LIMIT: Duration = Duration::from_millis(500);
 /// How long leaderships may take to go.
 const HAND_OVER_LIMIT: Duration = Duration::from_secs(2);
 
@@ -130,9 +127,7 @@ async fn hand_one_over(group: &Group, roomy: &BTreeSet<NodeId>) {
 }
 
 async fn has_room(node: &Node, other: NodeId) -> bool {
-    let message = Bytes::from(encode(&ControlRequest::Observe));
-    let called = node.peers.call(other, Kind::Control, message, ASK_LIMIT).await;
-    let answer = called.ok().and_then(|bytes| decode(&bytes).ok());
+    let answer = planner::ask(node, other).await;
     matches!(answer, Some(ControlAnswer::Observed { short_of_room: false, .. }))
 }
 
