@@ -17,7 +17,7 @@ use crate::regions::Regions;
 use crate::room::{self, Room};
 use crate::stores::{self, Stores};
 use crate::{catalog, founding, handler, lost_log, partitions, planner, registrar};
-use meridian_base::{GroupId, NodeId, PartitionId, RegionId};
+use meridian_base::{GroupId, LogIndex, NodeId, PartitionId, RegionId};
 use meridian_control::global::GlobalState;
 use meridian_control::region::{Catalog, RegionState};
 use meridian_raft::log::NodeLog;
@@ -72,6 +72,8 @@ struct Unopened {
 /// A control group's replica that must be rebuilt before its group can be opened.
 struct Behind {
     group: GroupId,
+    /// What a peer's snapshot must cover.
+    upto: LogIndex,
     machine: Box<dyn StateMachine>,
     timing: Timing,
 }
@@ -131,9 +133,9 @@ async fn rebuild_control(node: Arc<Node>) {
     let near: Vec<NodeId> = near.into_iter().map(|(id, _)| NodeId(*id)).collect();
     let all: Vec<NodeId> =
         near.iter().copied().chain(far.into_iter().map(|(id, _)| NodeId(*id))).collect();
-    for Behind { group, machine, timing } in behind {
+    for Behind { group, upto, machine, timing } in behind {
         let peers = if group == GroupId::Global { &all } else { &near };
-        let opened = match rebuild::ready(&node, group, peers, machine).await {
+        let opened = match rebuild::from_peers(&node, group, peers, upto, machine).await {
             Ok(machine) => node.open_group(group, machine, timing).await,
             Err(why) => Err(why),
         };
@@ -295,8 +297,8 @@ impl Node {
             let timing = if voters.len() == 1 { Timing::REGIONAL } else { timing };
             let missing = meridian_raft::rebuild::missing_upto(&self.log, group, machine.as_ref());
             let failed = |why: String| StartError::Group { group, why };
-            if missing.map_err(|e| failed(e.to_string()))?.is_some() {
-                let behind = Behind { group, machine, timing };
+            if let Some(upto) = missing {
+                let behind = Behind { group, upto, machine, timing };
                 self.behind.lock().expect("no holder panics").push(behind);
                 continue;
             }

@@ -12,7 +12,7 @@ use crate::node::Node;
 use crate::partition_machine::{PartitionMachine, SharedReplica};
 use crate::pipeline::{self, PipelineOptions};
 use crate::rebuild;
-use meridian_base::{GroupId, NodeId, PartitionId};
+use meridian_base::{GroupId, LogIndex, NodeId, PartitionId};
 use meridian_control::region::{Catalog, PartitionRecord, TableRecord};
 use meridian_control::table::TableStatus;
 use meridian_partition::{Evaluator, PartitionReplica, PartitionSpec};
@@ -105,11 +105,9 @@ async fn open(
     let group = GroupId::Partition(record.id);
     let machine: Box<dyn StateMachine> = Box::new(PartitionMachine::new(closed.replica.clone()));
     let missing = meridian_raft::rebuild::missing_upto(&node.log, group, machine.as_ref());
-    if missing.map_err(|e| e.to_string())?.is_none() {
-        return serve(node, closed, machine).await;
-    }
+    let Some(upto) = missing else { return serve(node, closed, machine).await };
     node.rebuilding.lock().expect("no holder panics").insert(record.id);
-    rt::spawn(rebuild_and_serve(Arc::clone(node), closed, machine));
+    rt::spawn(rebuild_and_serve(Arc::clone(node), closed, upto, machine));
     Ok(())
 }
 
@@ -121,11 +119,17 @@ struct Closed {
     replica: SharedReplica,
 }
 
-async fn rebuild_and_serve(node: Arc<Node>, closed: Closed, machine: Box<dyn StateMachine>) {
+async fn rebuild_and_serve(
+    node: Arc<Node>,
+    closed: Closed,
+    upto: LogIndex,
+    machine: Box<dyn StateMachine>,
+) {
     let id = closed.record.id;
     let peers: Vec<NodeId> =
         closed.record.replicas.nodes().filter(|peer| *peer != node.id()).collect();
-    let served = match rebuild::ready(&node, GroupId::Partition(id), &peers, machine).await {
+    let group = GroupId::Partition(id);
+    let served = match rebuild::from_peers(&node, group, &peers, upto, machine).await {
         Ok(machine) => serve(&node, closed, machine).await,
         Err(why) => Err(why),
     };

@@ -55,20 +55,19 @@ impl Rebuilds {
     }
 }
 
-/// Gives back a state machine that the group can be opened with: as it is, or rebuilt from one of
-/// `peers`. Waits until one of them can do it.
+/// Rebuilds a state machine that lacks what lies up to `upto` from one of `peers`. Waits until one
+/// of them can do it.
 ///
 /// # Errors
 ///
-/// The log's positions cannot be read, or the engine cannot be written.
-pub async fn ready(
+/// The engine cannot be written, or the node stops.
+pub async fn from_peers(
     node: &Node,
     group: GroupId,
     peers: &[NodeId],
+    upto: LogIndex,
     mut machine: Box<dyn StateMachine>,
 ) -> Result<Box<dyn StateMachine>, String> {
-    let missing = rebuild::missing_upto(&node.log, group, machine.as_ref());
-    let Some(upto) = missing.map_err(|e| e.to_string())? else { return Ok(machine) };
     tracing::warn!(%group, upto = upto.0, ?peers,
         "the engine lacks what the log no longer holds: the replica is rebuilt from its peers");
     let mut stopping = node.stopping();

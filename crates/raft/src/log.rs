@@ -96,6 +96,12 @@ impl NodeLog {
         self.groups().found.get(&group).cloned().unwrap_or_default()
     }
 
+    /// The last log index that recovery found purged of a group that is not open yet.
+    pub fn recovered_purge(&self, group: u64) -> Option<u64> {
+        let groups = self.groups();
+        groups.found.get(&group)?.purged.as_ref().map(|purged| purged.upto)
+    }
+
     /// Notes that a group is open.
     pub fn opened(&self, group: u64) {
         let mut groups = self.groups();

@@ -10,13 +10,11 @@
 //! and with damaged files by `meridian-node`.
 
 use crate::codec::decode_snapshot_head;
-use crate::group_log::GroupLog;
 use crate::log::NodeLog;
 use crate::machine::{Applied, MachineError, StateMachine};
 use crate::rt;
 use crate::snapshot::Chunks;
 use meridian_base::{GroupId, LogIndex};
-use std::io;
 
 /// Why a replica was not rebuilt.
 #[derive(Debug, thiserror::Error)]
@@ -39,19 +37,10 @@ pub enum RebuildError {
 
 /// The last log index that a snapshot must cover before the group can be opened; none when the log
 /// reaches back to what the state machine has.
-///
-/// # Errors
-///
-/// A stored vote or position that cannot be read.
-pub fn missing_upto(
-    log: &NodeLog,
-    group: GroupId,
-    machine: &dyn StateMachine,
-) -> io::Result<Option<LogIndex>> {
-    let found = log.recovered(group.to_u64());
-    let purged = GroupLog::open(group, log.clone(), found)?.purged().map(|id| LogIndex(id.index));
+pub fn missing_upto(log: &NodeLog, group: GroupId, machine: &dyn StateMachine) -> Option<LogIndex> {
+    let purged = log.recovered_purge(group.to_u64()).map(LogIndex);
     let applied = machine.applied().at.map(|(_, index)| index);
-    Ok(purged.filter(|purged| applied < Some(*purged)))
+    purged.filter(|purged| applied < Some(*purged))
 }
 
 /// Replaces what a closed replica's state machine holds by a peer's snapshot, which must cover

@@ -157,7 +157,7 @@ impl Peers {
     ) -> Result<Box<dyn StateMachine>, String> {
         let group = GroupId::Partition(PARTITION);
         let missing = rebuild::missing_upto(log, group, machine.as_ref());
-        let Some(upto) = missing.map_err(broken)? else { return Ok(machine) };
+        let Some(upto) = missing else { return Ok(machine) };
         loop {
             let others = NODES.into_iter().filter(|node| *node != self.node);
             for endpoint in others.filter_map(|node| self.net.endpoint(node)) {
