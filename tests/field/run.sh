@@ -3,7 +3,7 @@
 # namespaces: founded as docs/operations/first-cluster.md says; unmodified clients in every region; a
 # leader's node killed and stopped; a region whose packets are dropped; a node that is gone for good
 # and replaced by an empty one; all replicas and regions equal at the end.
-# Needs root, iproute2, iptables, Python 3 with venv, and cargo.
+# Needs root, iproute2, iptables, systemd-analyze, Python 3 with venv, and cargo.
 # Usage: tests/field/run.sh PATH_OF_MERIDIAN [TRIALS_OF_NODE_LOSS [TRIALS_OF_REGION_LOSS]]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,6 +34,9 @@ step() { printf '\n-- %s\n' "$*"; }
 clients() { ip netns exec "$CLIENTS" "$@"; }
 C=(--cluster "$FIELD/cluster.json" --cluster-secret-file "$FIELD/cluster.secret")
 meridian() { clients "$PROGRAM" "$@" "${C[@]}"; }
+
+step "the units"
+systemd-analyze verify "$here"/../../deploy/systemd/*.service
 
 step "clients are made ready"
 "$here/../sdk/prepare.sh" "$FIELD/clients"

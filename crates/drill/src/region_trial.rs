@@ -194,6 +194,7 @@ async fn conclude(
     listed.extend(&course.elsewhere);
     let losses = losses(&Evidence {
         records,
+        past: &stage.past,
         fault: course.fault,
         takeover: &course.takeover,
         finals: &finals,
@@ -208,6 +209,10 @@ async fn conclude(
     let regions_equal = equal && comparison.differences.is_empty();
     let trial = trial(records, course, &losses, by_client.max(by_partition), regions_equal);
     stage.history.extend(records.iter().filter(|record| record.write().is_some()));
+    // Where the regions differ the trial has failed, and any of them will do.
+    if let Some(contents) = finals.first() {
+        stage.past.add(records, contents);
+    }
     Ok(TrialReport {
         trial,
         measures: measures(records, course),

@@ -112,10 +112,32 @@ fn gap_within(mut ends: Vec<Nanos>, from: Nanos, until: Nanos) -> Nanos {
 /// What the keys of a drill hold somewhere; absent keys are there with `None`.
 pub type Contents = BTreeMap<Key, Option<Write>>;
 
+/// What the trials that are over leave to the next one, which writes some of their keys again.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// What each key showed when the last trial that wrote it was over.
+    pub contents: Contents,
+    /// Writes that ended as unknown: they may still take effect.
+    pub unknown: BTreeMap<Key, Vec<Record>>,
+}
+
+impl Past {
+    /// Adds a trial that is over.
+    pub fn add(&mut self, records: &[Record], finally: &Contents) {
+        self.contents.extend(finally);
+        let writes = records.iter().filter(|record| record.write().is_some());
+        for record in writes.filter(|record| record.fate == Fate::Unknown) {
+            self.unknown.entry(record.key).or_default().push(*record);
+        }
+    }
+}
+
 /// What is known when a trial is over.
 pub struct Evidence<'a> {
     /// The calls of the trial.
     pub records: &'a [Record],
+    /// What came before it.
+    pub past: &'a Past,
     /// The fault.
     pub fault: Fault,
     /// What the clients' new region showed right after the takeover.
@@ -178,14 +200,19 @@ fn settle(
     evidence: &Evidence<'_>,
     result: &mut Losses,
 ) {
-    let operations: Vec<Operation> = calls.iter().map(|call| call.operation()).collect();
+    let past = evidence.past;
+    let initial = past.contents.get(&key).copied().flatten().map(Write::value);
+    let late = past.unknown.get(&key).into_iter().flatten();
+    // Only acknowledged writes are found lost, so positions are those of `calls`.
+    let operations: Vec<Operation> =
+        calls.iter().copied().chain(late).map(Record::operation).collect();
     let mut lost = BTreeSet::new();
     let mut beaten = BTreeSet::new();
     let mut visible = BTreeSet::new();
     for contents in evidence.finals {
         let finally = contents.get(&key).copied().flatten();
         visible.extend(finally);
-        let verdict = check_durable(None, &operations, finally.map(Write::value));
+        let verdict = check_durable(initial, &operations, finally.map(Write::value));
         if verdict.foreign && !result.foreign.contains(&key) {
             result.foreign.push(key);
         }

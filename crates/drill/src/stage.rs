@@ -24,6 +24,7 @@ use crate::playground::{Ground, Shape};
 use crate::process;
 use crate::progress::Progress;
 use crate::record::{Clock, Key, Record};
+use crate::rpo_rto::Past;
 use crate::table;
 
 /// Steps of the progress bar that a trial has at most.
@@ -51,6 +52,8 @@ pub struct Stage {
     pub writers: Arc<Writers>,
     /// Every write of the trials that are over.
     pub history: Vec<Record>,
+    /// What those trials leave to the next one in a region drill.
+    pub past: Past,
     /// The bar.
     pub progress: Progress,
 }
@@ -89,6 +92,7 @@ impl Stage {
             random: StdRng::seed_from_u64(seed),
             writers: Arc::new(Writers::new(common.clients + 1, pool_keys)),
             history: Vec::new(),
+            past: Past::default(),
             progress,
         })
     }

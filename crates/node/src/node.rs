@@ -45,7 +45,7 @@ pub enum StartError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// Its log or engine cannot be opened.
-    #[error("the data directory cannot be used: {0}")]
+    #[error("the data directory cannot be used")]
     Storage(#[from] StorageError),
     /// Its log was lost, and it cannot be noted.
     #[error("the loss of the log cannot be noted: {0}")]
@@ -59,7 +59,7 @@ pub enum StartError {
         why: String,
     },
     /// It cannot listen to its peers.
-    #[error("cannot listen to peers: {0}")]
+    #[error("cannot listen to peers")]
     Listen(#[source] std::io::Error),
 }
 

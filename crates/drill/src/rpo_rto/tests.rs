@@ -151,8 +151,20 @@ fn check(
     finals: &[(Key, Option<u32>)],
     listed: &[Key],
 ) -> Losses {
+    check_after(&Past::default(), records, (takeover, finals), listed)
+}
+
+type Shown<'a> = &'a [(Key, Option<u32>)];
+
+fn check_after(
+    past: &Past,
+    records: &[Record],
+    (takeover, finals): (Shown<'_>, Shown<'_>),
+    listed: &[Key],
+) -> Losses {
     losses(&Evidence {
         records,
+        past,
         fault: FAULT,
         takeover: &contents(takeover),
         finals: &[contents(finals)],
@@ -254,11 +266,38 @@ fn an_old_value_that_was_never_stranded_may_not_win() {
     assert_eq!(losses.lost, vec![(HOT, write(1, 3))]);
 }
 
+/// A trial in which the hot key was written with 1, and 2 was never answered.
+fn past() -> Past {
+    let unknown = put(HOT, write(1, 2), (2_000, 3_000), Fate::Unknown, Seen::Untold);
+    let mut past = Past::default();
+    past.add(&[hot(1, 1_000, None), unknown], &contents(&[(HOT, Some(1))]));
+    past
+}
+
+#[test]
+fn what_an_earlier_trial_left_behind_is_not_foreign() {
+    let unknown = put(HOT, write(1, 3), (9_900, 10_900), Fate::Unknown, Seen::Untold);
+    for shown in [1, 2, 3] {
+        let losses = check_after(&past(), &[unknown], (&[], &[(HOT, Some(shown))]), &[]);
+        assert_eq!(losses, Losses::default(), "{shown}");
+    }
+    let nobodys = check_after(&past(), &[unknown], (&[], &[(HOT, Some(4))]), &[]);
+    assert_eq!(nobodys.foreign, vec![HOT]);
+}
+
+#[test]
+fn what_an_earlier_trial_left_behind_may_not_outlive_a_new_write() {
+    let losses = check_after(&past(), &[hot(3, 5_000, Some(1))], (&[], &[(HOT, Some(1))]), &[]);
+    assert_eq!(losses.lost, vec![(HOT, write(1, 3))]);
+    assert!(losses.foreign.is_empty());
+}
+
 #[test]
 fn every_region_is_held_to_it() {
     let records = [cold(1, 5_000, Fate::Ok)];
     let losses = losses(&Evidence {
         records: &records,
+        past: &Past::default(),
         fault: FAULT,
         takeover: &Contents::new(),
         finals: &[contents(&[(key(1), Some(1))]), contents(&[(key(1), None)])],

@@ -191,7 +191,8 @@ impl Resolver<'_> {
     ) -> Result<Predicate, Problem> {
         self.define(operand)?;
         list.iter().try_for_each(|part| self.define(part))?;
-        if list.len() > IN_OPERANDS_MAX {
+        // Legacy conditions have no such limit, and come from peers as text.
+        if self.origin == Origin::Client && list.len() > IN_OPERANDS_MAX {
             return Err(Problem::TooManyInOperands(list.len()));
         }
         let operand = self.operand(operand)?;

@@ -166,3 +166,12 @@ fn only_used_names_and_values_travel() {
     assert_eq!(source.values.len(), 2);
     assert_eq!(condition.to_string(), source.text);
 }
+
+#[test]
+fn a_list_longer_than_a_text_of_a_client_may_have_travels() {
+    let number = |value: u32| crate::ast::Operand::Value(n(&value.to_string()));
+    let operand = crate::ast::Operand::Path(crate::path::Path::new("a"));
+    let list = (0..150).map(number).collect();
+    let condition = Condition::new(Predicate::In { operand, list });
+    assert_eq!(Condition::from_source(&condition.source()), Ok(condition));
+}
