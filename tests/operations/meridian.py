@@ -100,9 +100,9 @@ def create_table(endpoint, name):
     until(f"{name} is active", active)
 
 
-def put(endpoint, table, identity, timeout=10):
+def put(endpoint, table, identity, timeout=10, size=100):
     """Puts an item."""
-    item = {"id": {"S": identity}, "v": {"S": "x" * 100}}
+    item = {"id": {"S": identity}, "v": {"S": "x" * size}}
     call(endpoint, "PutItem", {"TableName": table, "Item": item}, timeout)
 
 

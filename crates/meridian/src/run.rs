@@ -41,17 +41,31 @@ pub enum Kind {
     Cluster,
 }
 
-/// Runs a node until it is asked to stop.
+/// Runs a node until it is asked to stop, or has to be started again.
+///
+/// # Errors
+///
+/// It does not start, or its engine is damaged and the next start will rebuild it.
 pub async fn node(config: NodeConfig, kind: Kind) -> anyhow::Result<()> {
     let running = Running::start(config, kind).await?;
     if kind == Kind::Dev {
         running.ready().await;
         output::line(&format!("ready http://{}", running.clients.local()));
     }
-    let signal = process::asked_to_stop().await?;
-    tracing::info!(signal, "node stops");
+    let node = Arc::clone(&running.node);
+    let ended = tokio::select! {
+        signal = process::asked_to_stop() => {
+            tracing::info!(signal = signal?, "node stops");
+            Ok(())
+        }
+        why = node.damaged() => {
+            tracing::error!(%why, "the engine is damaged: the node ends, and is rebuilt when it starts");
+            Err(anyhow::anyhow!("the engine is damaged: {why}; start the node again to rebuild it"))
+        }
+    };
+    drop(node);
     running.stop().await;
-    Ok(())
+    ended
 }
 
 /// A node and its listeners.

@@ -35,6 +35,8 @@ use tokio::sync::watch;
 
 /// How long handing over leaderships may take when a node stops.
 const HAND_OVER_LIMIT: Duration = Duration::from_secs(3);
+/// Time between two looks at whether damage was found.
+const DAMAGE_LOOK: Duration = Duration::from_millis(250);
 /// How long requests of other nodes may take to end when a node stops.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
@@ -356,6 +358,20 @@ impl Node {
     /// Tells background loops that the node stops.
     pub fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.subscribe()
+    }
+
+    /// Returns when the engine is found to be damaged, with what is, where the region's other nodes
+    /// can make up for it: the next start sets the engine aside and rebuilds every replica. A node
+    /// that is alone goes on serving what it can read.
+    pub async fn damaged(&self) -> String {
+        loop {
+            if let Some(why) = self.engine.damage()
+                && stores::has_neighbours(&self.options, &self.identity_file)
+            {
+                return why.to_owned();
+            }
+            rt::sleep(DAMAGE_LOOK).await;
+        }
     }
 
     /// Hands leaderships over, so that nobody has to find out that they are gone.

@@ -15,7 +15,8 @@ use crate::options::{DataDir, NodeOptions};
 use meridian_raft::log::{LogOptions as WriterOptions, NodeLog};
 use meridian_storage::sim_disk::SimDisk;
 use meridian_storage::{
-    Engine, LogOptions, MemoryEngine, RealDisk, SegmentedLog, StorageError, open_engine,
+    Engine, EngineKind, LogOptions, MemoryEngine, RealDisk, SegmentedLog, StorageError,
+    open_engine, open_engine_alone,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,7 +53,8 @@ pub fn open(options: &NodeOptions, identity: &IdentityFile) -> Result<Stores, St
         opened => opened?,
     };
     identity.make_log().map_err(StartError::Loss)?;
-    Ok(Stores { log: start(log), engine: open_or_replace_engine(options, dir)? })
+    let open = if has_neighbours(options, identity) { open_engine } else { open_engine_alone };
+    Ok(Stores { log: start(log), engine: open_or_replace_engine(options, dir, open)? })
 }
 
 type Opened = (SegmentedLog, std::collections::BTreeMap<u64, meridian_storage::RecoveredGroup>);
@@ -77,7 +79,7 @@ fn stop_process(reason: String) {
 }
 
 /// True when other nodes of the region hold what this one lost.
-fn has_neighbours(options: &NodeOptions, identity: &IdentityFile) -> bool {
+pub fn has_neighbours(options: &NodeOptions, identity: &IdentityFile) -> bool {
     let founding = identity.founding();
     let nodes = founding.iter().flat_map(|founding| &founding.nodes);
     nodes.into_iter().any(|(id, founder)| *id != options.node.0 && founder.region == options.region)
@@ -86,14 +88,15 @@ fn has_neighbours(options: &NodeOptions, identity: &IdentityFile) -> bool {
 fn open_or_replace_engine(
     options: &NodeOptions,
     dir: &Path,
+    open: impl Fn(EngineKind, &Path) -> Result<Arc<dyn Engine>, StorageError>,
 ) -> Result<Arc<dyn Engine>, StorageError> {
     let dir = dir.join("engine");
-    match open_engine(options.engine, &dir) {
+    match open(options.engine, &dir) {
         Err(error @ StorageError::Corrupt { .. }) => {
             let aside = set_aside(&dir, options.clock.now_ms())?;
             tracing::warn!(%error, aside = %aside.display(),
                 "the engine is damaged: it is set aside and every replica is rebuilt");
-            open_engine(options.engine, &dir)
+            open(options.engine, &dir)
         }
         opened => opened,
     }

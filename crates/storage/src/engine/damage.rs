@@ -4,6 +4,7 @@
 //! at or after its last persist.
 
 use super::conformance::{rows, temp_dir};
+use super::ledger::Ledger;
 use super::*;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -219,4 +220,19 @@ fn a_missing_file_is_noticed_or_harmless() {
             }
         }
     }
+}
+
+#[test]
+fn the_first_damage_that_a_call_finds_is_told_and_remembered() {
+    let dir = temp_dir();
+    let ledger = Ledger::open(dir.path(), EngineKind::Fjall).unwrap();
+    ledger.guard(|| Ok(())).unwrap();
+    assert_eq!(ledger.damage(), None);
+    for why in ["block 7", "block 9"] {
+        ledger.guard::<()>(|| Err(ledger.corrupt(why))).unwrap_err();
+    }
+    assert!(ledger.damage().unwrap().contains("block 7"));
+    drop(ledger);
+    let again = Ledger::open(dir.path(), EngineKind::Fjall).unwrap_err().to_string();
+    assert!(again.contains("block 7"), "{again}");
 }

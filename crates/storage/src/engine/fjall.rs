@@ -164,6 +164,10 @@ impl Engine for FjallEngine {
     fn disk_bytes(&self) -> u64 {
         ledger::disk_bytes(&self.shared.dir)
     }
+
+    fn damage(&self) -> Option<&str> {
+        self.shared.ledger.damage()
+    }
 }
 
 struct FjallView {

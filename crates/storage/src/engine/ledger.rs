@@ -23,7 +23,7 @@ use std::io::{ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 const MAGIC: &[u8; 8] = b"MERIDENG";
 const FORMAT: u32 = 1;
@@ -42,6 +42,7 @@ pub(super) struct Ledger {
     persisted: Mutex<u64>,
     dirty: AtomicBool,
     poisoned: AtomicBool,
+    damage: OnceLock<String>,
 }
 
 impl Ledger {
@@ -56,6 +57,7 @@ impl Ledger {
             persisted: Mutex::new(0),
             dirty: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
+            damage: OnceLock::new(),
         };
         if let Some(why) = ledger.note(DAMAGED_FILE)? {
             return Err(ledger.corrupt(&format!("damage was found earlier: {why}")));
@@ -144,11 +146,19 @@ impl Ledger {
         let result = catch_unwind(AssertUnwindSafe(call))
             .unwrap_or_else(|_| Err(self.corrupt("the library panicked over it")));
         match &result {
-            Err(e @ StorageError::Corrupt { .. }) => self.remember(DAMAGED_FILE, &e.to_string()),
+            Err(e @ StorageError::Corrupt { .. }) => {
+                let why = self.damage.get_or_init(|| e.to_string());
+                self.remember(DAMAGED_FILE, why);
+            }
             Err(StorageError::Poisoned) => self.remember(DOUBTFUL_FILE, "a background task failed"),
             Ok(_) | Err(_) => {}
         }
         result
+    }
+
+    /// The first damage that a call into the library found.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
     }
 
     /// Runs `verify`, which reads everything, when a background task of the library failed in an

@@ -155,6 +155,12 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Bytes of disk in use.
     fn disk_bytes(&self) -> u64;
+
+    /// The first damage that was found since the engine was opened: it has to be opened again, and
+    /// is then reported as damaged.
+    fn damage(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// The keys and values of one moment.

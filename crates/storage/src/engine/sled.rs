@@ -187,4 +187,8 @@ impl Engine for SledEngine {
     fn disk_bytes(&self) -> u64 {
         ledger::disk_bytes(&self.data.ordered.dir)
     }
+
+    fn damage(&self) -> Option<&str> {
+        self.data.ordered.ledger.damage()
+    }
 }
