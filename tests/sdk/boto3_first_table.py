@@ -21,8 +21,6 @@ def connect(endpoint, region):
         "dynamodb",
         endpoint_url=endpoint,
         region_name=region,
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
         config=Config(retries={"max_attempts": 1}),
     )
 

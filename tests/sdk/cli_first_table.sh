@@ -7,7 +7,7 @@ set -euo pipefail
 aws=$1
 home=$2
 shift 2
-export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_DEFAULT_REGION=us-east-1
+export AWS_DEFAULT_REGION=us-east-1
 export AWS_MAX_ATTEMPTS=1 AWS_PAGER=""
 table="cli-$$-$(date +%s)"
 

@@ -34,6 +34,25 @@ running+=($!)
 await "$work/dev.out" '^ready '
 journeys "$(sed -n 's/^ready //p' "$work/dev.out")"
 
+cat >"$work/keys.toml" <<'KEYS'
+[[credential]]
+access_key_id = "AKIDMERIDIAN"
+secret_access_key = "a/secret+key"
+
+[[credential]]
+access_key_id = "ASIDMERIDIAN"
+secret_access_key = "another"
+session_token = "token=="
+KEYS
+"$program" dev --listen 127.0.0.1:0 --in-memory --credentials "$work/keys.toml" \
+  >"$work/signed.out" 2>"$work/signed.err" &
+running+=($!)
+await "$work/signed.out" '^ready '
+signed=$(sed -n 's/^ready //p' "$work/signed.out")
+AWS_ACCESS_KEY_ID=AKIDMERIDIAN AWS_SECRET_ACCESS_KEY=a/secret+key journeys "$signed"
+echo "-- boto3, with keys that are listed and others"
+"$work/clients/bin/python" "$here/boto3_signed.py" "$signed"
+
 "$program" playground --base-port 18000 --data-dir "$work/play" --output json \
   >"$work/play.out" 2>"$work/play.err" &
 running+=($!)

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use meridian_control::region::{TableRecord, TableSettings};
+use meridian_control::region::{OwnChange, TableRecord, TableSettings};
 use meridian_control::table::TableDefinition;
 use meridian_model::Key;
 use meridian_partition::{GetOutcome, Page, PageRequest, Write, WriteOutcome};
@@ -93,11 +93,13 @@ pub trait Backend: Send + Sync {
     /// Returns how much a table holds, about; DynamoDB refreshes it every six hours.
     async fn table_size(&self, table: &TableRecord) -> TableSize;
 
-    /// Makes a table; returns it as it was when the change was applied: CREATING.
+    /// Makes a table, with what belongs to this region's copy alone; returns it as it was when the
+    /// change was applied: CREATING.
     async fn create_table(
         &self,
         name: &str,
         definition: TableDefinition,
+        own: Vec<OwnChange>,
     ) -> Result<Arc<TableRecord>, ChangeError>;
 
     /// Changes settings; returns the table as it was when the change was applied: UPDATING.
@@ -105,6 +107,13 @@ pub trait Backend: Send + Sync {
         &self,
         name: &str,
         settings: TableSettings,
+    ) -> Result<Arc<TableRecord>, ChangeError>;
+
+    /// Changes what belongs to this region's copy alone; returns the table as it is from now on.
+    async fn change_own(
+        &self,
+        name: &str,
+        change: OwnChange,
     ) -> Result<Arc<TableRecord>, ChangeError>;
 
     /// Changes the replicas of a table; returns it with them as they are from now on.

@@ -7,6 +7,10 @@
 //!
 //! Source: AWS developer guide, "DynamoDB read and write operations". Tested below.
 
+use std::collections::BTreeMap;
+
+use meridian_control::table::TableDefinition;
+use meridian_partition::Done;
 use meridian_wire::Fields;
 use meridian_wire::json::{Array, Object};
 
@@ -37,34 +41,78 @@ impl Report {
     }
 
     /// Writes the member `ConsumedCapacity` of an answer about one table.
-    pub fn write(self, answer: &mut Object<'_>, table: &str, units: f64) {
+    pub fn write(self, answer: &mut Object<'_>, table: &str, units: &Consumed) {
         if self != Report::None {
             self.write_one(answer.key("ConsumedCapacity"), table, units);
         }
     }
 
     /// Writes the member `ConsumedCapacity` of an answer about several tables.
-    pub fn write_list(self, answer: &mut Object<'_>, tables: &[(String, f64)]) {
+    pub fn write_list(self, answer: &mut Object<'_>, tables: &[(String, Consumed)]) {
         if self == Report::None {
             return;
         }
         let mut list = Array::open(answer.key("ConsumedCapacity"));
         for (table, units) in tables {
-            self.write_one(list.element(), table, *units);
+            self.write_one(list.element(), table, units);
         }
         list.close();
     }
 
-    fn write_one(self, out: &mut Vec<u8>, table: &str, units: f64) {
+    fn write_one(self, out: &mut Vec<u8>, table: &str, units: &Consumed) {
         let mut object = Object::open(out);
-        object.decimal("CapacityUnits", units);
+        object.decimal("CapacityUnits", units.table + units.local.values().sum::<f64>());
         if self == Report::Indexes {
-            let mut part = Object::open(object.key("Table"));
-            part.decimal("CapacityUnits", units);
-            part.close();
+            if !units.local.is_empty() {
+                let mut indexes = Object::open(object.key("LocalSecondaryIndexes"));
+                for (name, units) in &units.local {
+                    part(&mut indexes, name, *units);
+                }
+                indexes.close();
+            }
+            part(&mut object, "Table", units.table);
         }
         object.text("TableName", table);
         object.close();
+    }
+}
+
+fn part(object: &mut Object<'_>, name: &str, units: f64) {
+    let mut part = Object::open(object.key(name));
+    part.decimal("CapacityUnits", units);
+    part.close();
+}
+
+/// What a request cost: the table, and each index that it touched.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Consumed {
+    /// Units of the table.
+    pub table: f64,
+    /// Units of local indexes, by name.
+    pub local: BTreeMap<String, f64>,
+}
+
+impl Consumed {
+    /// The cost of a write that was done.
+    pub fn of_write(definition: &TableDefinition, done: &Done) -> Self {
+        let units = done.index_units.iter().map(|units| f64::from(*units));
+        let local = definition.local_indexes.iter().map(|index| index.name.clone()).zip(units);
+        let table = write_units(done.old_bytes, done.new_bytes);
+        Consumed { table, local: local.filter(|(_, units)| *units > 0.0).collect() }
+    }
+
+    /// Adds another cost.
+    pub fn add(&mut self, other: Consumed) {
+        self.table += other.table;
+        for (name, units) in other.local {
+            *self.local.entry(name).or_default() += units;
+        }
+    }
+}
+
+impl From<f64> for Consumed {
+    fn from(table: f64) -> Self {
+        Consumed { table, ..Consumed::default() }
     }
 }
 
@@ -78,8 +126,16 @@ pub fn read_units(bytes: usize, consistency: Consistency) -> f64 {
 }
 
 /// Returns the units of writing one item: the larger of before and after counts.
-pub fn write_units(old_bytes: usize, new_bytes: usize) -> f64 {
+fn write_units(old_bytes: usize, new_bytes: usize) -> f64 {
     whole(old_bytes.max(new_bytes), WRITE_UNIT_BYTES)
+}
+
+/// Returns the units of reading so many blocks of 4 KB.
+pub fn block_units(blocks: u32, consistency: Consistency) -> f64 {
+    match consistency {
+        Consistency::Strong => f64::from(blocks),
+        Consistency::Eventual => f64::from(blocks) / 2.0,
+    }
 }
 
 fn whole(bytes: usize, unit: usize) -> f64 {

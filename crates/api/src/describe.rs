@@ -4,11 +4,12 @@
 
 use meridian_control::region::TableRecord;
 use meridian_control::table::{
-    BillingMode, GLOBAL_TABLE_VERSION, GlobalSnapshot, ReplicaStatus, StreamView, TableClass,
-    TableStatus,
+    BillingMode, GLOBAL_TABLE_VERSION, GlobalSnapshot, OnDemandMaximum, ReplicaStatus, StreamView,
+    TableClass, TableStatus,
 };
-use meridian_wire::arn::{stream_arn, table_arn};
-use meridian_wire::json::{Array, Object};
+use meridian_model::{IndexProjection, KeySchema};
+use meridian_wire::arn::{index_arn, key_arn, stream_arn, table_arn};
+use meridian_wire::json::{Array, Object, string};
 
 use crate::backend::TableSize;
 use crate::context::RequestContext;
@@ -38,7 +39,10 @@ fn write(out: &mut Vec<u8>, context: &RequestContext, table: &TableRecord, size:
         replicas(&mut object, context, table, global);
     }
     object.number("ItemCount", size.items);
+    on_demand(&mut object, table.definition.on_demand);
+    encryption(&mut object, context, table);
     stream(&mut object, context, table);
+    local_indexes(&mut object, context, table);
     object.text("TableArn", &table_arn(&context.region, &table.name));
     if let Some(class) = table.definition.class {
         let mut summary = Object::open(object.key("TableClassSummary"));
@@ -49,7 +53,73 @@ fn write(out: &mut Vec<u8>, context: &RequestContext, table: &TableRecord, size:
     object.text("TableName", &table.name);
     object.number("TableSizeBytes", size.bytes);
     object.text("TableStatus", status_name(table.status));
+    if let Some(warm) = table.definition.warm {
+        let mut shown = Object::open(object.key("WarmThroughput"));
+        shown.number("ReadUnitsPerSecond", warm.read_units);
+        shown.text(
+            "Status",
+            if table.status == TableStatus::Active { "ACTIVE" } else { "UPDATING" },
+        );
+        shown.number("WriteUnitsPerSecond", warm.write_units);
+        shown.close();
+    }
     object.close();
+}
+
+/// Sizes and counts of indexes are not measured.
+fn local_indexes(object: &mut Object<'_>, context: &RequestContext, table: &TableRecord) {
+    let definition = &table.definition;
+    if definition.local_indexes.is_empty() {
+        return;
+    }
+    let mut list = Array::open(object.key("LocalSecondaryIndexes"));
+    for index in &definition.local_indexes {
+        let mut one = Object::open(list.element());
+        one.text("IndexArn", &index_arn(&context.region, &table.name, &index.name));
+        one.text("IndexName", &index.name).number("IndexSizeBytes", 0).number("ItemCount", 0);
+        key_schema(&mut one, &index.schema(&definition.key));
+        let mut projection = Object::open(one.key("Projection"));
+        if let IndexProjection::Include(names) = &index.projection {
+            let mut list = Array::open(projection.key("NonKeyAttributes"));
+            names.iter().for_each(|name| string(list.element(), name));
+            list.close();
+        }
+        projection.text("ProjectionType", projection_name(&index.projection));
+        projection.close();
+        one.close();
+    }
+    list.close();
+}
+
+fn projection_name(projection: &IndexProjection) -> &'static str {
+    match projection {
+        IndexProjection::All => "ALL",
+        IndexProjection::KeysOnly => "KEYS_ONLY",
+        IndexProjection::Include(_) => "INCLUDE",
+    }
+}
+
+fn on_demand(object: &mut Object<'_>, maximum: OnDemandMaximum) {
+    if maximum.is_none() {
+        return;
+    }
+    let mut shown = Object::open(object.key("OnDemandThroughput"));
+    if let Some(units) = maximum.read_units {
+        shown.number("MaxReadRequestUnits", units);
+    }
+    if let Some(units) = maximum.write_units {
+        shown.number("MaxWriteRequestUnits", units);
+    }
+    shown.close();
+}
+
+/// A table with the key that the service owns shows nothing, as on AWS.
+fn encryption(object: &mut Object<'_>, context: &RequestContext, table: &TableRecord) {
+    let Some(encryption) = &table.definition.encryption else { return };
+    let mut shown = Object::open(object.key("SSEDescription"));
+    shown.text("KMSMasterKeyArn", &key_arn(&context.region, encryption.key.as_deref()));
+    shown.text("SSEType", "KMS").text("Status", "ENABLED");
+    shown.close();
 }
 
 fn keys(object: &mut Object<'_>, table: &TableRecord) {
@@ -60,8 +130,12 @@ fn keys(object: &mut Object<'_>, table: &TableRecord) {
         one.close();
     }
     list.close();
+    key_schema(object, &table.definition.key);
+}
+
+fn key_schema(object: &mut Object<'_>, key: &KeySchema) {
     let mut list = Array::open(object.key("KeySchema"));
-    for (attribute, kind) in table.definition.key.attributes().zip(["HASH", "RANGE"]) {
+    for (attribute, kind) in key.attributes().zip(["HASH", "RANGE"]) {
         let mut one = Object::open(list.element());
         one.text("AttributeName", &attribute.name).text("KeyType", kind);
         one.close();

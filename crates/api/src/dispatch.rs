@@ -35,17 +35,32 @@ pub async fn answer(
         Operation::BatchWriteItem => ops::batch_write_item::run(backend, fields).await,
         Operation::CreateTable => ops::create_table::run(backend, context, fields).await,
         Operation::DeleteItem => ops::delete_item::run(backend, fields).await,
+        Operation::DeleteResourcePolicy => ops::delete_resource_policy::run(backend, fields).await,
         Operation::DeleteTable => ops::delete_table::run(backend, context, fields).await,
+        Operation::DescribeContinuousBackups => {
+            ops::describe_continuous_backups::run(backend, fields)
+        }
+        Operation::DescribeContributorInsights => {
+            ops::describe_contributor_insights::run(backend, fields)
+        }
         Operation::DescribeEndpoints => Ok(ops::describe_endpoints::run(context)),
         Operation::DescribeLimits => Ok(ops::describe_limits::run()),
         Operation::DescribeTable => ops::describe_table::run(backend, context, fields).await,
         Operation::DescribeTimeToLive => ops::describe_time_to_live::run(backend, fields),
         Operation::GetItem => ops::get_item::run(backend, fields).await,
+        Operation::GetResourcePolicy => ops::get_resource_policy::run(backend, fields),
+        Operation::ListContributorInsights => ops::list_contributor_insights::run(backend, fields),
         Operation::ListTables => Ok(ops::list_tables::run(backend, fields)),
         Operation::ListTagsOfResource => ops::list_tags_of_resource::run(backend, fields),
         Operation::PutItem => ops::put_item::run(backend, fields).await,
+        Operation::PutResourcePolicy => ops::put_resource_policy::run(backend, fields).await,
         Operation::Query => ops::query::run(backend, fields).await,
         Operation::Scan => ops::scan::run(backend, fields).await,
+        Operation::TagResource => ops::tag_resource::run(backend, fields).await,
+        Operation::UntagResource => ops::untag_resource::run(backend, fields).await,
+        Operation::UpdateContributorInsights => {
+            ops::update_contributor_insights::run(backend, fields).await
+        }
         Operation::UpdateItem => ops::update_item::run(backend, fields).await,
         Operation::UpdateTable => ops::update_table::run(backend, context, fields).await,
         Operation::BatchExecuteStatement
@@ -53,11 +68,8 @@ pub async fn answer(
         | Operation::CreateBackup
         | Operation::CreateGlobalTable
         | Operation::DeleteBackup
-        | Operation::DeleteResourcePolicy
         | Operation::DescribeBackup
         | Operation::DescribeBulkOperation
-        | Operation::DescribeContinuousBackups
-        | Operation::DescribeContributorInsights
         | Operation::DescribeExport
         | Operation::DescribeGlobalTable
         | Operation::DescribeGlobalTableSettings
@@ -69,25 +81,19 @@ pub async fn answer(
         | Operation::ExecuteStatement
         | Operation::ExecuteTransaction
         | Operation::ExportTableToPointInTime
-        | Operation::GetResourcePolicy
         | Operation::ImportTable
         | Operation::ListBackups
         | Operation::ListBulkOperations
-        | Operation::ListContributorInsights
         | Operation::ListExports
         | Operation::ListGlobalTables
         | Operation::ListImports
-        | Operation::PutResourcePolicy
         | Operation::RestoreTableFromBackup
         | Operation::RestoreTableToPointInTime
         | Operation::SearchVectors
         | Operation::StartBulkPutItems
-        | Operation::TagResource
         | Operation::TransactGetItems
         | Operation::TransactWriteItems
-        | Operation::UntagResource
         | Operation::UpdateContinuousBackups
-        | Operation::UpdateContributorInsights
         | Operation::UpdateGlobalTable
         | Operation::UpdateGlobalTableSettings
         | Operation::UpdateKinesisStreamingDestination

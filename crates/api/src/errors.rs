@@ -14,6 +14,7 @@ use meridian_model::KeyError;
 use meridian_wire::ApiError;
 
 use crate::backend::{BackendError, ChangeError};
+use crate::{policies, tags};
 
 /// Says that an item operation found no table.
 pub fn not_found() -> ApiError {
@@ -112,6 +113,8 @@ fn by_region(refusal: region::Refusal, table: &str) -> ApiError {
              deletion protection first.",
         ),
         Refusal::Definition(_) => invalid_parameter(refusal),
+        Refusal::TooManyTags => tags::too_many(),
+        Refusal::OtherPolicy => policies::not_found(table),
         // These are between the node and its group: the client can only try again.
         Refusal::NotInitialised
         | Refusal::StalePlacement

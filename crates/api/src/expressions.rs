@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //!
-//! - Expressions and legacy parameters never meet in one request.
+//! - Expressions and legacy parameters never meet in one request, but for `KeyConditions`, which may
+//!   stand beside any expression other than its own.
 //! - Placeholders are taken once; after the last expression is parsed, none may be unused.
 //!
 //! Tested by the golden transcripts.
@@ -39,7 +40,10 @@ impl Parameters {
         let given = |names: &[&'static str]| -> Vec<&'static str> {
             names.iter().copied().filter(|name| fields.has(name)).collect()
         };
-        let (expressions, legacy) = (given(self.expressions), given(self.legacy));
+        let (expressions, mut legacy) = (given(self.expressions), given(self.legacy));
+        if !expressions.contains(&"KeyConditionExpression") {
+            legacy.retain(|name| *name != "KeyConditions");
+        }
         if !expressions.is_empty() && !legacy.is_empty() {
             return Err(invalid(format!(
                 "Can not use both expression and non-expression parameters in the same request: \

@@ -263,15 +263,17 @@ pub fn status_of(fault: Fault) -> u16 {
 }
 
 /// Members whose value differs from run to run.
-const MASKED: [&str; 10] = [
+const MASKED: [&str; 12] = [
     "Address",
     "CreationDateTime",
     "ItemCount",
     "LastDecreaseDateTime",
     "LastIncreaseDateTime",
+    "LastUpdateDateTime",
     "LastUpdateToPayPerRequestDateTime",
     "LatestStreamLabel",
     "NumberOfDecreasesToday",
+    "RevisionId",
     "TableId",
     "TableSizeBytes",
 ];

@@ -10,18 +10,25 @@
 pub mod admin;
 pub mod backend;
 mod capacity;
+mod collections;
 mod context;
 mod describe;
 mod dispatch;
 mod errors;
 mod expressions;
 pub mod golden;
+mod indexes;
+mod insights;
+mod keys;
 mod legacy;
 mod ops;
+mod policies;
 mod projection;
 mod reads;
+mod resources;
 mod settings;
 mod tables;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod unbuilt;

@@ -35,6 +35,12 @@ impl Wanted {
         self.0.is_some()
     }
 
+    /// The attributes of which the request asks for all or a part; none when it asks for all.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let paths = self.0.iter().flat_map(Projection::paths);
+        paths.map(|path| path.attribute.as_str())
+    }
+
     /// Refuses paths into key attributes.
     pub fn check_keys(&self, schema: &KeySchema) -> Result<(), ApiError> {
         self.0

@@ -7,6 +7,7 @@
 //!
 //! Tested by the golden transcripts.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -19,8 +20,9 @@ use meridian_wire::json::{Array, Object};
 use meridian_wire::{ApiError, Fields, write_item};
 
 use crate::backend::{Backend, Consistency};
-use crate::capacity::{Report, read_units};
+use crate::capacity::{Consumed, Report, block_units, read_units};
 use crate::errors::{backend as backend_error, invalid};
+use crate::indexes::Source;
 use crate::projection::Wanted;
 
 /// The keys of a page, in encoded form.
@@ -39,8 +41,8 @@ pub struct PageRead {
     pub filter: Option<Condition>,
     /// Which parts of items.
     pub wanted: Wanted,
-    /// Answer with the count only.
-    pub count_only: bool,
+    /// What of each item `Select` asks for.
+    pub select: Select,
     /// How fresh.
     pub consistency: Consistency,
     /// What of the cost to tell.
@@ -60,8 +62,19 @@ pub fn limit(fields: &mut Fields) -> Option<u32> {
     fields.take_number("Limit").map(|limit| u32::try_from(limit).unwrap_or(u32::MAX))
 }
 
-/// Takes `Select` and checks it against the projection; returns whether only the count is wanted.
-pub fn select(fields: &mut Fields, wanted: &Wanted, parameter: &str) -> Result<bool, ApiError> {
+/// `Select`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Select {
+    /// What the projection names, or what the table or the index shows.
+    Shown,
+    /// ALL_ATTRIBUTES
+    All,
+    /// COUNT
+    Count,
+}
+
+/// Takes `Select` and checks it against the projection.
+pub fn select(fields: &mut Fields, wanted: &Wanted, parameter: &str) -> Result<Select, ApiError> {
     let select = fields.take_text("Select");
     match select.as_deref() {
         Some("COUNT") if wanted.is_partial() => Err(invalid(format!(
@@ -74,18 +87,15 @@ pub fn select(fields: &mut Fields, wanted: &Wanted, parameter: &str) -> Result<b
             "Must specify the AttributesToGet or ProjectionExpression when choosing to get \
              SPECIFIC_ATTRIBUTES",
         )),
-        Some("ALL_PROJECTED_ATTRIBUTES") => Err(invalid(
+        Some("ALL_PROJECTED_ATTRIBUTES") if !fields.has("IndexName") => Err(invalid(
             "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName",
         )),
-        select => Ok(select == Some("COUNT")),
-    }
-}
-
-/// Refuses `IndexName`: there are no indexes.
-pub fn no_index(fields: &mut Fields) -> Result<(), ApiError> {
-    match fields.take_text("IndexName") {
-        None => Ok(()),
-        Some(name) => Err(invalid(format!("The table does not have the specified index: {name}"))),
+        Some("ALL_PROJECTED_ATTRIBUTES") if wanted.is_partial() => Err(invalid(format!(
+            "Cannot specify the {parameter} when choosing to get ALL_PROJECTED_ATTRIBUTES"
+        ))),
+        Some("COUNT") => Ok(Select::Count),
+        Some("ALL_ATTRIBUTES") => Ok(Select::All),
+        Some(_) | None => Ok(Select::Shown),
     }
 }
 
@@ -113,8 +123,12 @@ pub fn within(bounds: &Bounds, key: &[u8]) -> bool {
 pub async fn run(
     backend: &dyn Backend,
     table: &Arc<TableRecord>,
+    source: Source<'_>,
     read: PageRead,
 ) -> Result<Vec<u8>, ApiError> {
+    let count_only = read.select == Select::Count;
+    // Whole items are read beside the index where it does not show what is asked for.
+    let whole = read.select == Select::All || !source.shows(read.wanted.names());
     let request = PageRequest {
         start: read.bounds.0,
         end: read.bounds.1,
@@ -122,15 +136,16 @@ pub async fn run(
         limit: read.limit,
         bytes_max: PAGE_BYTES_MAX,
         filter: read.filter,
-        count_only: read.count_only,
+        count_only,
+        index: source.read(whole),
     };
     let page = backend.page(table, request, read.consistency).await.map_err(backend_error)?;
-    let last = last_key(table, &page)?;
+    let last = last_key(source, &page)?;
     let mut out = Vec::with_capacity(256);
     let mut answer = Object::open(&mut out);
-    read.report.write(&mut answer, &table.name, read_units(page.bytes, read.consistency));
+    read.report.write(&mut answer, &table.name, &consumed(source, &page, read.consistency));
     answer.number("Count", u64::from(page.count));
-    if !read.count_only {
+    if !count_only {
         let mut items = Array::open(answer.key("Items"));
         for item in page.items {
             write_item(items.element(), &read.wanted.of(item));
@@ -147,9 +162,19 @@ pub async fn run(
 
 /// Reads the key of the last item evaluated; the backend made its bytes, so other ones are a fault
 /// of ours.
-fn last_key(table: &TableRecord, page: &Page) -> Result<Option<Item>, ApiError> {
+fn last_key(source: Source<'_>, page: &Page) -> Result<Option<Item>, ApiError> {
     let Some(bytes) = &page.resume else { return Ok(None) };
-    let schema = &table.definition.key;
-    let key = schema.decode_key(bytes).map_err(|_| ApiError::InternalServerError)?;
-    Ok(Some(key.to_item(schema)))
+    source.key_of(bytes).map(Some).map_err(|_| ApiError::InternalServerError)
+}
+
+/// A page of an index costs what it shows, and each item that is read beside it.
+fn consumed(source: Source<'_>, page: &Page, consistency: Consistency) -> Consumed {
+    let units = read_units(page.bytes, consistency);
+    match source.index_name() {
+        None => units.into(),
+        Some(name) => Consumed {
+            table: block_units(page.fetched, consistency),
+            local: BTreeMap::from([(name.to_owned(), units)]),
+        },
+    }
 }

@@ -1,6 +1,7 @@
 //! The settings that CreateTable and UpdateTable share.
 
-use meridian_control::table::{BillingMode, StreamView, Throughput};
+use meridian_control::region::{OnDemandChange, Setting};
+use meridian_control::table::{BillingMode, Encryption, StreamView, TableClass, Throughput};
 use meridian_wire::{ApiError, Fields};
 
 use crate::errors::{invalid, invalid_parameter};
@@ -30,6 +31,116 @@ pub fn throughput_required() -> ApiError {
         "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is \
          PROVISIONED",
     )
+}
+
+/// Takes `TableClass`.
+pub fn class(fields: &mut Fields) -> Option<TableClass> {
+    fields.take_text("TableClass").map(|class| match class.as_str() {
+        "STANDARD" => TableClass::Standard,
+        _ => TableClass::StandardInfrequentAccess,
+    })
+}
+
+/// What to say of `OnDemandThroughput` for a table of billing mode PROVISIONED: each operation has
+/// its own words (captures from the service of 2026-07, in a public issue).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// CreateTable.
+    Create,
+    /// UpdateTable, where -1 takes a limit away.
+    Update,
+}
+
+/// Reads `OnDemandThroughput` of a table with this billing mode from now on.
+pub fn on_demand(
+    asked: Option<Fields>,
+    billing: BillingMode,
+    asking: Asking,
+) -> Result<OnDemandChange, ApiError> {
+    let Some(mut maximum) = asked else { return Ok(OnDemandChange::default()) };
+    let read = maximum.take_number("MaxReadRequestUnits");
+    let write = maximum.take_number("MaxWriteRequestUnits");
+    let named = [("MaxReadRequestUnits", read), ("MaxWriteRequestUnits", write)];
+    if billing == BillingMode::Provisioned
+        && let Some((name, _)) = named.iter().find(|(_, units)| units.is_some())
+    {
+        let table = match asking {
+            Asking::Create => "table BillingMode is PROVISIONED.",
+            Asking::Update => "the table BillingMode is PROVISIONED",
+        };
+        return Err(invalid_parameter(format!(
+            "{name} for OnDemandThroughput cannot be specified when {table}"
+        )));
+    }
+    let [read_units, write_units] = named.map(|(name, units)| match (units, asking) {
+        (None, _) => Ok(Setting::Keep),
+        (Some(-1), Asking::Update) => Ok(Setting::Unset),
+        (Some(units), _) => match u64::try_from(units) {
+            Ok(units) if (1..=UNITS_MAX).contains(&units) => Ok(Setting::Set(units)),
+            Ok(_) | Err(_) => Err(invalid_parameter(format!(
+                "Requested {name} for OnDemandThroughput for table is outside of valid range"
+            ))),
+        },
+    });
+    Ok(OnDemandChange { read_units: read_units?, write_units: write_units? })
+}
+
+/// Reads `WarmThroughput`: a side that is not named keeps what it is.
+pub fn warm(asked: Option<Fields>, current: Throughput) -> Result<Option<Throughput>, ApiError> {
+    let Some(mut warm) = asked else { return Ok(None) };
+    let mut side = |name: &str, current: u64| match warm.take_number(name) {
+        None => Ok(current),
+        Some(units) => match u64::try_from(units) {
+            Ok(units) if units > UNITS_MAX => {
+                Err(invalid(format!("Given value {units} for {name} is out of bounds")))
+            }
+            Ok(units) if units >= current => Ok(units),
+            Ok(_) | Err(_) => Err(invalid_parameter(format!(
+                "Requested {name} for WarmThroughput for table is lower than current \
+                 WarmThroughput, decreasing WarmThroughput is not supported"
+            ))),
+        },
+    };
+    Ok(Some(Throughput {
+        read_units: side("ReadUnitsPerSecond", current.read_units)?,
+        write_units: side("WriteUnitsPerSecond", current.write_units)?,
+    }))
+}
+
+/// Takes a structure that means something only when a member of it is there.
+pub fn some_of(fields: &mut Fields, name: &str) -> Option<Fields> {
+    fields.take_fields(name).filter(|structure| structure.present().next().is_some())
+}
+
+/// What a table takes at once where nobody raised it (AWS: warm throughput).
+pub fn warm_at_first(billing: BillingMode, throughput: Option<Throughput>) -> Throughput {
+    match (billing, throughput) {
+        (BillingMode::Provisioned, Some(throughput)) => throughput,
+        (BillingMode::PayPerRequest, _) | (BillingMode::Provisioned, None) => {
+            Throughput { read_units: 12_000, write_units: 4_000 }
+        }
+    }
+}
+
+/// Takes `SSESpecification`.
+pub fn encryption(fields: &mut Fields) -> Result<Setting<Encryption>, ApiError> {
+    let Some(mut asked) = fields.take_fields("SSESpecification") else { return Ok(Setting::Keep) };
+    let enabled = asked.take_flag("Enabled");
+    let kind = asked.take_text("SSEType");
+    let key = asked.take_text("KMSMasterKeyId");
+    match (enabled, kind.as_deref()) {
+        (_, Some("AES256")) => {
+            Err(invalid_parameter("SSEType AES256 is not supported; the type of the key is KMS"))
+        }
+        (Some(true), _) => Ok(Setting::Set(Encryption { key })),
+        (Some(false) | None, Some(_)) => {
+            Err(invalid_parameter("SSEType can be specified only when Enabled is true"))
+        }
+        (Some(false) | None, None) if key.is_some() => {
+            Err(invalid_parameter("KMSMasterKeyId can be specified only when Enabled is true"))
+        }
+        (Some(false) | None, None) => Ok(Setting::Unset),
+    }
 }
 
 /// `StreamSpecification`: on with a view, or off.

@@ -13,7 +13,7 @@
 
 use meridian_base::codec::DecodeError;
 use meridian_base::{LogIndex, NodeId, PartitionId, RegionId, TableId};
-use meridian_model::{KeyAttribute, KeyKind, KeyRange, KeySchema};
+use meridian_model::{IndexProjection, KeyAttribute, KeyKind, KeyRange, KeySchema, LocalIndex};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -226,5 +226,51 @@ pub(crate) mod key_schema {
         let stored = StoredSchema::deserialize(d)?;
         let sort = stored.sort.map(StoredAttribute::read).transpose()?;
         Ok(KeySchema { partition: stored.partition.read()?, sort })
+    }
+}
+
+/// Local indexes.
+pub(crate) mod local_indexes {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct StoredIndex {
+        name: String,
+        sort: StoredAttribute,
+        projection: StoredProjection,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    enum StoredProjection {
+        All,
+        KeysOnly,
+        Include(Vec<String>),
+    }
+
+    pub fn serialize<S: Serializer>(list: &[LocalIndex], s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(list.iter().map(|index| StoredIndex {
+            name: index.name.clone(),
+            sort: StoredAttribute::of(&index.sort),
+            projection: match &index.projection {
+                IndexProjection::All => StoredProjection::All,
+                IndexProjection::KeysOnly => StoredProjection::KeysOnly,
+                IndexProjection::Include(names) => StoredProjection::Include(names.clone()),
+            },
+        }))
+    }
+
+    pub fn deserialize<'d, D: Deserializer<'d>>(d: D) -> Result<Vec<LocalIndex>, D::Error> {
+        let read = |stored: StoredIndex| {
+            Ok(LocalIndex {
+                name: stored.name,
+                sort: stored.sort.read()?,
+                projection: match stored.projection {
+                    StoredProjection::All => IndexProjection::All,
+                    StoredProjection::KeysOnly => IndexProjection::KeysOnly,
+                    StoredProjection::Include(names) => IndexProjection::Include(names),
+                },
+            })
+        };
+        Vec::<StoredIndex>::deserialize(d)?.into_iter().map(read).collect()
     }
 }

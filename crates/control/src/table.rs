@@ -11,7 +11,7 @@
 //! Tested beside the code and by `region/tests.rs`.
 
 use crate::stored;
-use meridian_model::{KeyAttribute, KeyKind, KeySchema};
+use meridian_model::{KeyAttribute, KeyKind, KeySchema, LocalIndex};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +55,31 @@ pub enum TableClass {
     StandardInfrequentAccess,
 }
 
+/// `OnDemandThroughput`: most request units per second of a table that is billed per request; none
+/// where there is no limit. Stored and shown, not enforced yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OnDemandMaximum {
+    /// Read request units.
+    pub read_units: Option<u64>,
+    /// Write request units.
+    pub write_units: Option<u64>,
+}
+
+impl OnDemandMaximum {
+    /// True when there is no limit.
+    pub fn is_none(&self) -> bool {
+        *self == OnDemandMaximum::default()
+    }
+}
+
+/// `SSESpecification` with a key of the Key Management Service. Stored and shown: what encrypts the
+/// disk is the operator's matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encryption {
+    /// `KMSMasterKeyId` as it was given; none for the key that the service manages.
+    pub key: Option<String>,
+}
+
 /// Everything that a region needs to create its copy of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableDefinition {
@@ -64,6 +89,9 @@ pub struct TableDefinition {
     /// `KeySchema`, with the types of its attributes.
     #[serde(with = "stored::key_schema")]
     pub key: KeySchema,
+    /// `LocalSecondaryIndexes`: as many as there ever will be.
+    #[serde(with = "stored::local_indexes", default, skip_serializing_if = "Vec::is_empty")]
+    pub local_indexes: Vec<LocalIndex>,
     /// `BillingMode`.
     pub billing: BillingMode,
     /// `ProvisionedThroughput`; none when billing is per request.
@@ -75,6 +103,15 @@ pub struct TableDefinition {
     /// `DeletionProtectionEnabled`. Never copied between regions.
     #[serde(default)]
     pub deletion_protection: bool,
+    /// `OnDemandThroughput`.
+    #[serde(default, skip_serializing_if = "OnDemandMaximum::is_none")]
+    pub on_demand: OnDemandMaximum,
+    /// `WarmThroughput`; none where the user never raised it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<Throughput>,
+    /// `SSESpecification`; none for the key that the service owns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
 }
 
 /// Why a definition cannot be stored. The `api` crate refuses all of these before, with DynamoDB's
@@ -84,7 +121,7 @@ pub enum DefinitionError {
     /// A key attribute has no definition, or one of another type.
     #[error("a key attribute is not defined")]
     KeyUndefined,
-    /// An attribute is defined twice, or both keys are the same attribute.
+    /// An attribute is defined twice, both keys are the same attribute, or two indexes have one name.
     #[error("an attribute is named twice")]
     NamedTwice,
     /// Throughput with billing per request, or provisioned billing without throughput.
@@ -106,7 +143,12 @@ impl TableDefinition {
         if names.len() < self.attributes.len() || same_keys {
             return Err(DefinitionError::NamedTwice);
         }
-        let mut keys = std::iter::once(&self.key.partition).chain(&self.key.sort);
+        let indexes: BTreeSet<&str> = self.local_indexes.iter().map(|i| i.name.as_str()).collect();
+        if indexes.len() < self.local_indexes.len() {
+            return Err(DefinitionError::NamedTwice);
+        }
+        let index_keys = self.local_indexes.iter().map(|index| &index.sort);
+        let mut keys = self.key.attributes().chain(index_keys);
         if !keys.all(|key| self.kind_of(&key.name) == Some(key.kind)) {
             return Err(DefinitionError::KeyUndefined);
         }

@@ -11,6 +11,7 @@ mod tests;
 
 use std::ops::Bound;
 
+use meridian_model::local_index::{index_end, index_start};
 use meridian_model::{
     AttributeValue, KeyAttribute, KeyKind, KeySchema, partition_prefix, prefix_end, sort_bound,
 };
@@ -108,6 +109,41 @@ impl KeyCondition {
                 let start = at(value);
                 let end = after(&start);
                 (Bound::Included(start), end)
+            }
+        }
+    }
+}
+
+impl KeyCondition {
+    /// The entries of a local index whose keys satisfy the condition: start and end of a scan of it.
+    pub fn index_bounds(&self) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+        let prefix = partition_prefix(&self.partition);
+        let from = Bound::Included;
+        let after = |prefix: &[u8]| prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded);
+        let all = after(&prefix);
+        let Some(sort) = &self.sort else { return (from(prefix), all) };
+        let of = |value| index_end(&prefix, value);
+        match sort {
+            SortCondition::Equal(value) => (from(of(value)), after(&of(value))),
+            SortCondition::Less(value) => {
+                let end = Bound::Excluded(of(value));
+                (from(prefix), end)
+            }
+            SortCondition::LessOrEqual(value) => {
+                let end = after(&of(value));
+                (from(prefix), end)
+            }
+            SortCondition::Greater(value) => match prefix_end(&of(value)) {
+                Some(start) => (from(start), all),
+                // No prefix that ends in zeros is without a successor.
+                None => (Bound::Excluded(of(value)), all),
+            },
+            SortCondition::GreaterOrEqual(value) => (from(of(value)), all),
+            SortCondition::Between(low, high) => (from(of(low)), after(&of(high))),
+            SortCondition::BeginsWith(value) => {
+                let start = index_start(&prefix, value);
+                let end = after(&start);
+                (from(start), end)
             }
         }
     }

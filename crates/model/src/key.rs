@@ -105,14 +105,25 @@ pub fn partition_prefix(partition: &AttributeValue) -> Vec<u8> {
     let value = value_bytes(partition);
     let mut out = Vec::with_capacity(HASH_BYTES + value.len() + 2);
     out.extend_from_slice(&xxh64(&value, 0).to_be_bytes());
+    escape(&value, &mut out);
+    out.extend_from_slice(&[0, 0]);
+    out
+}
+
+/// Writes a value so that none is the prefix of another once each is ended by `00 00`.
+pub(crate) fn escape(value: &[u8], out: &mut Vec<u8>) {
     for byte in value {
-        out.push(byte);
-        if byte == 0 {
+        out.push(*byte);
+        if *byte == 0 {
             out.push(0xff);
         }
     }
-    out.extend_from_slice(&[0, 0]);
-    out
+}
+
+/// Splits an encoded key behind its [`partition_prefix`]; none when it has no such form.
+pub(crate) fn split_prefix(encoded: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_, rest) = unescape(encoded.get(HASH_BYTES..)?).ok()?;
+    encoded.split_at_checked(encoded.len() - rest.len())
 }
 
 /// `prefix` followed by a sort key value: the key itself, a bound of a Query, or, for S and B, what
@@ -133,7 +144,7 @@ pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
 
 /// Order-preserving bytes of a key value. Key values are checked to be S, N or B before they get
 /// here; any other gives no bytes.
-fn value_bytes(value: &AttributeValue) -> Vec<u8> {
+pub(crate) fn value_bytes(value: &AttributeValue) -> Vec<u8> {
     match value {
         AttributeValue::S(text) => text.as_bytes().to_vec(),
         AttributeValue::B(bytes) => bytes.clone(),
@@ -153,7 +164,7 @@ fn value_bytes(value: &AttributeValue) -> Vec<u8> {
 }
 
 /// Splits an escaped value off the front.
-fn unescape(mut bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), DecodeError> {
+pub(crate) fn unescape(mut bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), DecodeError> {
     let mut value = Vec::new();
     loop {
         match bytes {
@@ -172,7 +183,7 @@ fn unescape(mut bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), DecodeError> {
     }
 }
 
-fn read_value(kind: KeyKind, bytes: &[u8]) -> Result<AttributeValue, DecodeError> {
+pub(crate) fn read_value(kind: KeyKind, bytes: &[u8]) -> Result<AttributeValue, DecodeError> {
     match kind {
         KeyKind::S => String::from_utf8(bytes.to_vec())
             .map(AttributeValue::S)

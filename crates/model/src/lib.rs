@@ -12,6 +12,7 @@
 pub mod codec;
 pub mod key;
 pub mod key_range;
+pub mod local_index;
 pub mod number;
 pub mod schema;
 pub mod size;
@@ -20,6 +21,7 @@ pub mod value;
 pub use codec::{decode_item, decode_value, encode_item, encode_value};
 pub use key::{EncodedKey, Key, partition_prefix, prefix_end, sort_bound};
 pub use key_range::KeyRange;
+pub use local_index::{IndexProjection, LocalIndex};
 pub use meridian_base::codec::DecodeError;
 pub use number::{Number, NumberError};
 pub use schema::{KeyAttribute, KeyError, KeyKind, KeySchema};

@@ -12,7 +12,9 @@ use meridian_api::backend::{
 use meridian_base::TableId;
 use meridian_control::global::{self, Command as GlobalCommand};
 use meridian_control::planner::{Limits, View, place_table};
-use meridian_control::region::{Command, CommandResult, Refusal, TableRecord, TableSettings};
+use meridian_control::region::{
+    Command, CommandResult, OwnChange, Refusal, TableRecord, TableSettings,
+};
 use meridian_control::table::{TableDefinition, TableStatus};
 use meridian_model::{Key, KeyRange};
 use meridian_partition::{Get, GetOutcome, Page, PageRequest, Write, WriteOutcome};
@@ -61,6 +63,7 @@ impl Node {
         name: &str,
         definition: TableDefinition,
         replica: Option<(TableId, meridian_control::table::GlobalSnapshot)>,
+        own: &[OwnChange],
     ) -> Result<CommandResult, ChangeError> {
         let ranges = KeyRange::full().split_evenly(self.options.partitions);
         let (forced, global) = replica.map_or((None, None), |(id, g)| (Some(id), Some(g)));
@@ -79,10 +82,11 @@ impl Node {
             };
             let command = Command::CreateTable {
                 name: name.to_owned(),
-                definition: definition.clone(),
+                definition: Box::new(definition.clone()),
                 partitions,
                 forced,
                 global: global.clone(),
+                own: own.to_vec(),
                 created_ms: self.options.clock.now_ms(),
             };
             match self.control.region(&command).await.map_err(control_error)? {
@@ -139,8 +143,9 @@ impl Backend for Node {
         &self,
         name: &str,
         definition: TableDefinition,
+        own: Vec<OwnChange>,
     ) -> Result<Arc<TableRecord>, ChangeError> {
-        self.make_table(name, definition, None).await??;
+        self.make_table(name, definition, None, &own).await??;
         let created = self.record(name)?;
         self.wait_until_active(name).await;
         Ok(with_status(&created, TableStatus::Creating))
@@ -154,6 +159,16 @@ impl Backend for Node {
         let at_ms = self.options.clock.now_ms();
         self.change(&Command::UpdateTable { name: name.to_owned(), settings, at_ms }).await?;
         Ok(with_status(&*self.record(name)?, TableStatus::Updating))
+    }
+
+    async fn change_own(
+        &self,
+        name: &str,
+        change: OwnChange,
+    ) -> Result<Arc<TableRecord>, ChangeError> {
+        let at_ms = self.options.clock.now_ms();
+        self.change(&Command::ChangeOwn { name: name.to_owned(), change, at_ms }).await?;
+        self.record(name)
     }
 
     async fn update_replicas(

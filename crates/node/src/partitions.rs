@@ -92,6 +92,7 @@ async fn open(
         region,
         range: record.range.clone(),
         schema: table.definition.key.clone(),
+        local: table.definition.local_indexes.clone(),
     };
     let engine = Arc::clone(&node.engine);
     if !node.log.knows(GroupId::Partition(record.id).to_u64()) {
@@ -158,7 +159,7 @@ async fn serve(
     let barrier = Barrier::start(group.clone());
     let engine = Arc::clone(&node.engine);
     let mut evaluator = Evaluator::new(Arc::clone(&engine), spec.clone());
-    evaluator.set_keeps_old_images(table.definition.stream.is_some());
+    evaluator.keep_old_images(table.definition.stream.is_some());
     let queue = pipeline::start(PipelineOptions {
         group: group.clone(),
         evaluator,

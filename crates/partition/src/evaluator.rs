@@ -116,8 +116,8 @@ impl Evaluator {
     pub fn new(engine: Arc<dyn Engine>, spec: PartitionSpec) -> Self {
         Evaluator {
             engine,
+            keeps_old_images: !spec.local.is_empty(),
             spec,
-            keeps_old_images: false,
             incarnation: Incarnation(0),
             sequence: Sequence(1),
             last: Hlc(0),
@@ -139,9 +139,9 @@ impl Evaluator {
         &self.spec
     }
 
-    /// Sets whether change records hold old images. Off at first: a stream or an index needs them.
-    pub fn set_keeps_old_images(&mut self, keeps: bool) {
-        self.keeps_old_images = keeps;
+    /// Sets whether change records hold old images though no local index needs them.
+    pub fn keep_old_images(&mut self, keep: bool) {
+        self.keeps_old_images = keep || !self.spec.local.is_empty();
     }
 
     /// Starts over for an incarnation whose `Begin` with this floor was applied and accepted. All

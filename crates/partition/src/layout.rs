@@ -1,7 +1,7 @@
 //! Engine keys: what stands where.
 //!
-//! Items and tombstones stand by table and encoded key, never by partition, so that a split moves
-//! nothing. All else stands by partition. A key is `tag | id (8 bytes, big-endian) | rest`.
+//! Items, tombstones and entries of local indexes stand by table and encoded key, never by partition,
+//! so that a split moves nothing. All else stands by partition. A key is `tag | id (8 bytes, big-endian) | rest`.
 //!
 //! # Invariants
 //!
@@ -11,12 +11,13 @@
 //! Tested by `replica/tests.rs`, where a replica is removed beside its neighbour.
 
 use meridian_base::{PartitionId, Position, RegionId, TableId, Version};
-use meridian_model::{KeyRange, KeySchema};
+use meridian_model::{KeyRange, KeySchema, LocalIndex};
 use meridian_storage::Range;
 use std::ops::Bound;
 
 const ITEM: u8 = 0x01;
 const TOMBSTONE: u8 = 0x02;
+const LOCAL_INDEX: u8 = 0x03;
 const CHANGE: u8 = 0x10;
 const CONFLICT: u8 = 0x11;
 const STRANDED: u8 = 0x12;
@@ -39,6 +40,8 @@ pub struct PartitionSpec {
     pub range: KeyRange,
     /// The table's key attributes.
     pub schema: KeySchema,
+    /// The table's local indexes, numbered from 0.
+    pub local: Vec<LocalIndex>,
 }
 
 fn key(tag: u8, id: u64, rest: &[u8]) -> Vec<u8> {
@@ -57,6 +60,34 @@ pub fn item_key(table: TableId, encoded: &[u8]) -> Vec<u8> {
 /// Where the tombstone of a deleted item stands.
 pub fn tombstone_key(table: TableId, encoded: &[u8]) -> Vec<u8> {
     key(TOMBSTONE, table.0, encoded)
+}
+
+/// Where an entry of a local index stands: by table, number of the index and key of the entry.
+pub fn local_key(table: TableId, number: u8, entry: &[u8]) -> Vec<u8> {
+    let mut rest = Vec::with_capacity(1 + entry.len());
+    rest.push(number);
+    rest.extend_from_slice(entry);
+    key(LOCAL_INDEX, table.0, &rest)
+}
+
+/// The key of an entry within its engine key.
+pub fn entry_of(engine_key: &[u8]) -> &[u8] {
+    engine_key.get(10..).unwrap_or_default()
+}
+
+/// The entries of a local index in a range of encoded keys: they start with the same hashes.
+pub fn local_entries(table: TableId, number: u8, keys: &KeyRange) -> Range {
+    let at = |entry: &[u8]| local_key(table, number, entry);
+    let end = match &keys.end {
+        Some(end) => Bound::Excluded(at(end)),
+        None => Range::prefix(&at(&[])).end,
+    };
+    Range { start: Bound::Included(at(&keys.start)), end, reverse: false }
+}
+
+/// The numbers of a partition's local indexes.
+pub fn local_numbers(spec: &PartitionSpec) -> impl Iterator<Item = (u8, &LocalIndex)> {
+    (0u8..).zip(&spec.local)
 }
 
 /// The encoded key within the engine key of an item or a tombstone.
@@ -152,9 +183,10 @@ pub fn parked(partition: PartitionId) -> Range {
 /// unfinished install is not part of it.
 pub fn ranges(spec: &PartitionSpec) -> Vec<Range> {
     let own = |tag| Range::prefix(&key(tag, spec.partition.0, &[]));
-    vec![
-        items(spec.table, &spec.range),
-        tombstones(spec.table, &spec.range),
+    let mut ranges = vec![items(spec.table, &spec.range), tombstones(spec.table, &spec.range)];
+    let local = |(number, _)| local_entries(spec.table, number, &spec.range);
+    ranges.extend(local_numbers(spec).map(local));
+    ranges.extend([
         own(CHANGE),
         own(CONFLICT),
         own(STRANDED),
@@ -162,7 +194,8 @@ pub fn ranges(spec: &PartitionSpec) -> Vec<Range> {
         own(MEMBERSHIP),
         own(MARKS),
         own(HEADER),
-    ]
+    ]);
+    ranges
 }
 
 /// True when `engine_key` belongs to the partition.
@@ -172,6 +205,10 @@ pub(crate) fn owns(spec: &PartitionSpec, engine_key: &[u8]) -> bool {
         ITEM | TOMBSTONE => {
             rest.starts_with(&spec.table.0.to_be_bytes())
                 && spec.range.contains(encoded_of(engine_key))
+        }
+        LOCAL_INDEX => {
+            rest.starts_with(&spec.table.0.to_be_bytes())
+                && spec.range.contains(entry_of(engine_key))
         }
         CHANGE..=HEADER => rest.starts_with(&spec.partition.0.to_be_bytes()),
         _ => false,

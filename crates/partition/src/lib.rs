@@ -20,6 +20,7 @@ pub mod error;
 pub mod evaluator;
 pub mod findings;
 pub mod header;
+pub mod index;
 pub mod layout;
 pub mod read;
 pub mod record;
@@ -38,6 +39,7 @@ pub use layout::PartitionSpec;
 pub use record::{ChangeRecord, ConflictRecord, StrandedOutcome, StrandedRecord};
 pub use replica::{ApplyOutcome, Entry, PartitionReplica, Payload};
 pub use request::{
-    Action, Done, Get, GetOutcome, Page, PageRequest, Refusal, Returns, Write, WriteOutcome,
+    Action, Done, Get, GetOutcome, IndexRead, Page, PageRequest, Refusal, Returns, Write,
+    WriteOutcome,
 };
 pub use snapshot::SnapshotReader;

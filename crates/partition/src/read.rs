@@ -11,14 +11,20 @@
 mod tests;
 
 use crate::PartitionError;
+use crate::index::retained;
 use crate::layout::{self, PartitionSpec};
 use crate::record::{Tombstone, decode_item_record, item_of};
-use crate::request::{Get, GetOutcome, Page, PageRequest};
+use crate::request::{Get, GetOutcome, IndexRead, Page, PageRequest};
 use meridian_base::Version;
-use meridian_model::EncodedKey;
+use meridian_base::codec::DecodeError;
+use meridian_model::local_index::item_of_entry;
+use meridian_model::{EncodedKey, item_bytes};
 use meridian_storage::{Control, Engine, Range, View};
 use std::ops::Bound;
 use xxhash_rust::xxh64::xxh64;
+
+/// What one unit of a read covers, bytes.
+const READ_BLOCK_BYTES: usize = 4096;
 
 /// Reads one item: the newest applied one.
 pub fn get(
@@ -47,19 +53,59 @@ pub fn page(
         return Ok(page);
     }
     let mut damage = None;
-    view.scan(
-        within(spec, request),
-        &mut |key, value| match add(&mut page, request, key, value) {
-            Ok(control) => control,
-            Err(error) => {
-                damage = Some(error);
-                Control::Break(())
-            }
-        },
-    )?;
+    view.scan(within(spec, request), &mut |key, value| {
+        let added = match &request.index {
+            None => add(&mut page, request, layout::encoded_of(key), value),
+            Some(index) => add_entry(&mut page, (view, spec), (request, index), key),
+        };
+        added.unwrap_or_else(|error| {
+            damage = Some(error);
+            Control::Break(())
+        })
+    })?;
     damage.map_or(Ok(page), Err)
 }
 
+/// Adds the item of an index entry.
+fn add_entry(
+    page: &mut Page,
+    (view, spec): (&dyn View, &PartitionSpec),
+    (request, index): (&PageRequest, &IndexRead),
+    engine_key: &[u8],
+) -> Result<Control, PartitionError> {
+    let entry = layout::entry_of(engine_key);
+    let key = item_of_entry(entry).map_err(PartitionError::corrupt("index entry"))?;
+    let bytes = view.get(&layout::item_key(spec.table, &key))?;
+    // Item and entry are written in one batch, and a view is of one moment.
+    let bytes = bytes.ok_or(PartitionError::Corrupt {
+        what: "index entry",
+        source: DecodeError::Unknown("item of an index entry"),
+    })?;
+    let state = decode_item_record(&bytes).map_err(PartitionError::corrupt("item"))?;
+    let item = item_of(&state.image.unwrap_or_default());
+    let whole = item.map_err(PartitionError::corrupt("item"))?;
+    let shown = index.shown.as_ref().map(|names| retained(&whole, names));
+    page.scanned = page.scanned.saturating_add(1);
+    page.bytes = page.bytes.saturating_add(item_bytes(shown.as_ref().unwrap_or(&whole)));
+    let item = match shown {
+        Some(shown) if !index.whole => shown,
+        Some(_) => {
+            let blocks = item_bytes(&whole).div_ceil(READ_BLOCK_BYTES);
+            page.fetched = page.fetched.saturating_add(u32::try_from(blocks).unwrap_or(u32::MAX));
+            whole
+        }
+        None => whole,
+    };
+    if request.filter.as_ref().is_none_or(|filter| filter.matches(&item)) {
+        page.count = page.count.saturating_add(1);
+        if !request.count_only {
+            page.items.push(item);
+        }
+    }
+    Ok(end_of(page, request, entry))
+}
+
+/// Adds an item.
 fn add(
     page: &mut Page,
     request: &PageRequest,
@@ -82,18 +128,30 @@ fn add(
             }
         }
     }
+    Ok(end_of(page, request, key))
+}
+
+/// Ends the page where it has as much as it may.
+fn end_of(page: &mut Page, request: &PageRequest, last: &[u8]) -> Control {
     let limited = request.limit.is_some_and(|limit| page.scanned >= limit);
     if limited || page.bytes >= request.bytes_max {
-        page.resume = Some(layout::encoded_of(key).to_vec());
-        return Ok(Control::Break(()));
+        page.resume = Some(last.to_vec());
+        return Control::Break(());
     }
-    Ok(Control::Continue(()))
+    Control::Continue(())
 }
 
 /// The engine range of a request within the partition. It may be empty.
 fn within(spec: &PartitionSpec, request: &PageRequest) -> Range {
-    let at = |key: &Vec<u8>| layout::item_key(spec.table, key);
-    let own = layout::items(spec.table, &spec.range);
+    let number = request.index.as_ref().map(|index| index.number);
+    let at = |key: &Vec<u8>| match number {
+        None => layout::item_key(spec.table, key),
+        Some(number) => layout::local_key(spec.table, number, key),
+    };
+    let own = match number {
+        None => layout::items(spec.table, &spec.range),
+        Some(number) => layout::local_entries(spec.table, number, &spec.range),
+    };
     let start = match (request.start.as_ref().map(at), own.start) {
         (Bound::Unbounded, own) => own,
         (asked, Bound::Unbounded) => asked,

@@ -76,6 +76,8 @@ pub struct Done {
     pub old_bytes: usize,
     /// Size of the item after, bytes; 0 when there is none.
     pub new_bytes: usize,
+    /// What the write cost in each local index, write capacity units.
+    pub index_units: Vec<u32>,
 }
 
 /// A mistake of the caller that only evaluation finds. Prints DynamoDB's message.
@@ -92,6 +94,21 @@ pub enum Refusal {
         "One or more parameter values were invalid: Cannot update attribute {0}. This attribute is part of the key"
     )]
     KeyUpdated(String),
+    /// The update gives the key attribute of an index another type.
+    #[error(
+        "The update expression attempted to update the secondary index key to unsupported type"
+    )]
+    IndexKeyType,
+    /// The update empties the key attribute of an index.
+    #[error(
+        "One or more parameter values are not valid. The update expression attempted to update a secondary index key to a value that is not supported. The AttributeValue for a key attribute cannot contain an empty {0} value."
+    )]
+    IndexKeyEmpty(&'static str),
+    /// The update makes the key attribute of an index too long.
+    #[error(
+        "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
+    )]
+    IndexKeyTooLong,
     /// The update does not fit the item; the text is the expression's.
     #[error("{0}")]
     Expression(String),
@@ -113,6 +130,17 @@ pub struct GetOutcome {
     pub bytes: usize,
 }
 
+/// Which local index a page reads, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexRead {
+    /// Its number.
+    pub number: u8,
+    /// The attributes that it shows; none when it shows all.
+    pub shown: Option<Vec<String>>,
+    /// Answer with whole items all the same, at the cost of reading each.
+    pub whole: bool,
+}
+
 /// Reads a page of the items of a key range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
@@ -130,6 +158,8 @@ pub struct PageRequest {
     pub filter: Option<Condition>,
     /// Answer with the count only.
     pub count_only: bool,
+    /// The local index whose entries the range is of; none for the table.
+    pub index: Option<IndexRead>,
 }
 
 /// A page of items.
@@ -141,8 +171,10 @@ pub struct Page {
     pub scanned: u32,
     /// How many satisfy the filter.
     pub count: u32,
-    /// Size of the items that were read, bytes.
+    /// Size of the items that were read, as far as the index shows them, bytes.
     pub bytes: usize,
-    /// The encoded key of the last item read, when a limit ended the page before the range's end.
+    /// Blocks of 4 KB of the whole items that were read beside the index.
+    pub fetched: u32,
+    /// The encoded key of the last item, or the key of the last entry, read, when a limit ended the page before the range's end.
     pub resume: Option<Vec<u8>>,
 }

@@ -21,6 +21,7 @@ pub(crate) fn spec_in(region: u16) -> PartitionSpec {
             KeyAttribute::new("p", KeyKind::S),
             KeyAttribute::new("s", KeyKind::N),
         ),
+        local: Vec::new(),
     }
 }
 

@@ -177,8 +177,11 @@ impl Client {
 
     async fn page(&mut self) {
         let invoked = self.tick();
-        let ended =
-            self.ask(|hosted| Box::pin(async move { hosted.page(&requests::page(), true).await }));
+        let request = Arc::new(requests::page(self.dice.below(2) == 0));
+        let ended = self.ask(|hosted| {
+            let request = Arc::clone(&request);
+            Box::pin(async move { hosted.page(&request, true).await })
+        });
         let Ended::Answer(page) = ended.await else { return };
         for key in 0..self.audience.plan.keys {
             let item = page.items.iter().find(|item| requests::number_of(item) == Some(key));

@@ -15,6 +15,7 @@ use crate::lifeline::Lifeline;
 use crate::machine::RecordedMachine;
 use crate::network::{Endpoint, Net, NodeNetwork};
 use crate::recorder::Recorder;
+use crate::requests;
 use meridian_base::{Clock, GroupId, NodeId, PartitionId, RegionId, TableId};
 use meridian_model::{KeyKind, KeyRange, KeySchema};
 use meridian_node::barrier::Barrier;
@@ -48,6 +49,7 @@ pub fn spec() -> PartitionSpec {
         region: RegionId::new(1),
         range: KeyRange::full(),
         schema: KeySchema::simple("p", KeyKind::S),
+        local: vec![requests::index()],
     }
 }
 

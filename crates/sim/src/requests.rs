@@ -2,8 +2,10 @@
 
 use meridian_checker::{State, Value};
 use meridian_expression::{Condition, ExpressionKind, Placeholders, Update};
-use meridian_model::{AttributeValue, Item, Key, Number};
-use meridian_partition::{Action, Get, PageRequest, Returns, Write};
+use meridian_model::{
+    AttributeValue, IndexProjection, Item, Key, KeyAttribute, KeyKind, LocalIndex, Number,
+};
+use meridian_partition::{Action, Get, IndexRead, PageRequest, Returns, Write};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -82,8 +84,14 @@ pub fn get(number: u32) -> Get {
     Get { key: key(number) }
 }
 
-/// A read of all keys.
-pub fn page() -> PageRequest {
+/// The index of the values.
+pub fn index() -> LocalIndex {
+    let sort = KeyAttribute::new(VALUE, KeyKind::N);
+    LocalIndex { name: "by-value".to_owned(), sort, projection: IndexProjection::All }
+}
+
+/// A read of all keys, from the table or from the index: every item is in both.
+pub fn page(by_index: bool) -> PageRequest {
     PageRequest {
         start: Bound::Unbounded,
         end: Bound::Unbounded,
@@ -92,5 +100,6 @@ pub fn page() -> PageRequest {
         bytes_max: 1024 * 1024,
         filter: None,
         count_only: false,
+        index: by_index.then_some(IndexRead { number: 0, shown: None, whole: false }),
     }
 }

@@ -18,7 +18,7 @@ use meridian_wire::json::{Array, Object};
 use meridian_wire::{ApiError, Fields, Node, Wording, table_name, write_item};
 
 use crate::backend::{Backend, BackendError, Consistency};
-use crate::capacity::{Report, read_units};
+use crate::capacity::{Consumed, Report, read_units};
 use crate::errors::{backend as backend_error, invalid, key as key_error};
 use crate::expressions::{Parameters, unused};
 use crate::projection::Wanted;
@@ -145,7 +145,7 @@ impl TableRead {
 struct Answer {
     responses: Vec<(String, Vec<Item>)>,
     unprocessed: Vec<(String, Vec<u8>)>,
-    units: Vec<(String, f64)>,
+    units: Vec<(String, Consumed)>,
     bytes: usize,
     answered: usize,
     failed: Option<BackendError>,
@@ -186,7 +186,7 @@ impl Answer {
             self.unprocessed.push((name.clone(), read.again(&left)));
         }
         self.responses.push((name.clone(), items));
-        self.units.push((name, units));
+        self.units.push((name, units.into()));
         Ok(())
     }
 

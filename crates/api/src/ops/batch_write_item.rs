@@ -19,13 +19,15 @@ use meridian_wire::json::{Array, Object};
 use meridian_wire::{ApiError, Fields, Wording, table_name, write_item};
 
 use crate::backend::{Backend, BackendError};
-use crate::capacity::{Report, write_units};
+use crate::capacity::{Consumed, Report};
+use crate::collections::Collections;
 use crate::errors::{backend as backend_error, invalid, key as key_error};
-use crate::tables;
+use crate::{indexes, tables};
 
 /// Answers BatchWriteItem.
 pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
     let report = Report::take(&mut fields);
+    let collections = Collections::take(&mut fields);
     let requests = requests(&mut fields)?;
     let mut writes = Vec::new();
     for (name, requests) in requests {
@@ -37,7 +39,7 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     for (table, outcomes) in writes.iter().zip(outcomes) {
         answer.add(table, outcomes)?;
     }
-    answer.finish(report)
+    answer.finish(report, collections, &writes)
 }
 
 /// One write of a request.
@@ -104,6 +106,9 @@ impl TableWrites {
                 Request::Delete(key) => (schema.key_exact(&key), Action::Delete),
             };
             let key = key.map_err(batch_key_error)?;
+            if let Action::Put(item) = &action {
+                indexes::check_item(&table.definition, item)?;
+            }
             if writes.iter().any(|(known, _)| *known == key) {
                 return Err(invalid("Provided list of item keys contains duplicates"));
             }
@@ -137,7 +142,7 @@ fn batch_key_error(error: KeyError) -> ApiError {
 #[derive(Default)]
 struct Answer {
     unprocessed: Vec<(String, Vec<u8>)>,
-    units: Vec<(String, f64)>,
+    units: Vec<(String, Consumed)>,
     applied: usize,
     refused: Option<BackendError>,
 }
@@ -148,12 +153,12 @@ impl Answer {
         table: &TableWrites,
         outcomes: Vec<Result<WriteOutcome, BackendError>>,
     ) -> Result<(), ApiError> {
-        let (mut left, mut units) = (Vec::new(), 0.0);
+        let (mut left, mut units) = (Vec::new(), Consumed::default());
         for (write, outcome) in table.writes.iter().zip(outcomes) {
             match outcome {
                 Ok(WriteOutcome::Done(done)) => {
                     self.applied += 1;
-                    units += write_units(done.old_bytes, done.new_bytes);
+                    units.add(Consumed::of_write(&table.table.definition, &done));
                 }
                 Ok(WriteOutcome::Refused(refusal)) => return Err(invalid(refusal.to_string())),
                 // A batch has no conditions.
@@ -185,13 +190,23 @@ impl Answer {
     }
 
     /// When nothing at all was written, the request was refused as a whole.
-    fn finish(self, report: Report) -> Result<Vec<u8>, ApiError> {
+    fn finish(
+        self,
+        report: Report,
+        collections: Collections,
+        writes: &[TableWrites],
+    ) -> Result<Vec<u8>, ApiError> {
         if let Some(error) = self.refused.filter(|_| self.applied == 0) {
             return Err(backend_error(error));
         }
         let mut out = Vec::new();
         let mut answer = Object::open(&mut out);
         report.write_list(&mut answer, &self.units);
+        let touched = writes.iter().map(|one| {
+            let partitions = one.writes.iter().map(|(key, _)| &key.partition).collect();
+            (&one.table.definition, one.table.name.as_str(), partitions)
+        });
+        collections.write_map(&mut answer, touched);
         let mut unprocessed = Object::open(answer.key("UnprocessedItems"));
         for (table, writes) in &self.unprocessed {
             unprocessed.key(table).extend_from_slice(writes);

@@ -2,24 +2,19 @@
 //!
 //! Tested by the golden transcripts; the order of the checks is the service's.
 
-use meridian_control::table::{BillingMode, TableClass, TableDefinition};
-use meridian_model::{KeyAttribute, KeyKind, KeySchema};
+use meridian_control::region::{ExpectedPolicy, OwnChange};
+use meridian_control::table::{BillingMode, OnDemandMaximum, TableDefinition};
+use meridian_model::{KeyAttribute, KeyKind, KeySchema, LocalIndex};
 use meridian_wire::{ApiError, Fields};
 
 use crate::backend::{Backend, TableSize};
 use crate::context::RequestContext;
-use crate::errors::{change, invalid, invalid_parameter};
-use crate::{describe, settings, tables, unbuilt};
+use crate::errors::{change, invalid_parameter};
+use crate::{describe, indexes, keys, policies, settings, tables, tags, unbuilt};
 
-const UNBUILT: [&str; 10] = [
-    "LocalSecondaryIndexes",
+const UNBUILT: [&str; 4] = [
     "GlobalSecondaryIndexes",
     "VectorIndexes",
-    "SSESpecification",
-    "Tags",
-    "WarmThroughput",
-    "ResourcePolicy",
-    "OnDemandThroughput",
     "GlobalTableSourceArn",
     "GlobalTableSettingsReplicationMode",
 ];
@@ -32,7 +27,8 @@ pub async fn run(
 ) -> Result<Vec<u8>, ApiError> {
     let name = tables::take_name(&mut fields);
     let definition = definition(&mut fields)?;
-    let created = backend.create_table(&name, definition).await;
+    let own = own(&mut fields)?;
+    let created = backend.create_table(&name, definition, own).await;
     let table = created.map_err(|error| change(error, &name))?;
     Ok(describe::answer("TableDescription", context, &table, TableSize::default()))
 }
@@ -53,19 +49,64 @@ fn definition(fields: &mut Fields) -> Result<TableDefinition, ApiError> {
     let attributes = attributes(fields)?;
     let key = key_schema(fields, &attributes)?;
     unbuilt::parameters(fields, &UNBUILT)?;
-    if attributes.len() != key.attributes().count() {
+    let local_indexes = indexes::take_local(fields, &attributes, &key)?;
+    check_all_used(&attributes, &key, &local_indexes)?;
+    let stream = settings::stream(fields)?.and_then(|stream| stream.view);
+    let on_demand = settings::some_of(fields, "OnDemandThroughput");
+    let on_demand = settings::on_demand(on_demand, billing, settings::Asking::Create)?;
+    let warm = settings::some_of(fields, "WarmThroughput");
+    let warm = settings::warm(warm, settings::warm_at_first(billing, throughput))?;
+    Ok(TableDefinition {
+        attributes,
+        key,
+        local_indexes,
+        billing,
+        throughput,
+        stream,
+        class: settings::class(fields),
+        deletion_protection: fields.take_flag("DeletionProtectionEnabled").unwrap_or(false),
+        on_demand: on_demand.applied_to(OnDemandMaximum::default()),
+        warm,
+        encryption: settings::encryption(fields)?.applied_to(&None),
+    })
+}
+
+/// Refuses attributes that are no key of the table or of an index.
+fn check_all_used(
+    attributes: &[KeyAttribute],
+    key: &KeySchema,
+    local_indexes: &[LocalIndex],
+) -> Result<(), ApiError> {
+    let used = indexes::key_names(key, local_indexes);
+    if attributes.len() == used.len() {
+        return Ok(());
+    }
+    if local_indexes.is_empty() {
         return Err(invalid_parameter(
             "Number of attributes in KeySchema does not exactly match number of attributes \
              defined in AttributeDefinitions",
         ));
     }
-    let stream = settings::stream(fields)?.and_then(|stream| stream.view);
-    let class = fields.take_text("TableClass").map(|class| match class.as_str() {
-        "STANDARD" => TableClass::Standard,
-        _ => TableClass::StandardInfrequentAccess,
-    });
-    let deletion_protection = fields.take_flag("DeletionProtectionEnabled").unwrap_or(false);
-    Ok(TableDefinition { attributes, key, billing, throughput, stream, class, deletion_protection })
+    let defined: Vec<&str> = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+    Err(invalid_parameter(format!(
+        "Some AttributeDefinitions are not used. AttributeDefinitions: [{}], keys used: [{}]",
+        defined.join(", "),
+        used.join(", ")
+    )))
+}
+
+/// What belongs to this region's copy alone.
+fn own(fields: &mut Fields) -> Result<Vec<OwnChange>, ApiError> {
+    let mut own = Vec::new();
+    let tags = tags::take(fields)?;
+    if !tags.is_empty() {
+        own.push(OwnChange::Tag(tags));
+    }
+    if let Some(text) = fields.take_text("ResourcePolicy") {
+        policies::check(&text)?;
+        own.push(OwnChange::SetPolicy { text, expected: ExpectedPolicy::Any });
+    }
+    Ok(own)
 }
 
 fn attributes(fields: &mut Fields) -> Result<Vec<KeyAttribute>, ApiError> {
@@ -86,57 +127,9 @@ fn attributes(fields: &mut Fields) -> Result<Vec<KeyAttribute>, ApiError> {
 }
 
 fn key_schema(fields: &mut Fields, attributes: &[KeyAttribute]) -> Result<KeySchema, ApiError> {
-    let elements: Vec<(String, String)> = fields
-        .take_list("KeySchema")
-        .unwrap_or_default()
-        .into_iter()
-        .map(|node| {
-            let mut one = node.into_fields();
-            let name = one.take_text("AttributeName").unwrap_or_default();
-            (name, one.take_text("KeyType").unwrap_or_default())
-        })
-        .collect();
-    check_elements(&elements, attributes)?;
-    let mut keys = elements.iter().filter_map(|(name, _)| find(attributes, name)).cloned();
-    let partition = keys.next().expect("at least one key element, and it is defined");
-    Ok(KeySchema { partition, sort: keys.next() })
-}
-
-fn check_elements(
-    elements: &[(String, String)],
-    attributes: &[KeyAttribute],
-) -> Result<(), ApiError> {
-    let undefined = elements.iter().any(|(name, _)| find(attributes, name).is_none());
-    let twice = elements.len() == 2 && elements[0].0 == elements[1].0;
-    if elements.len() == 2 && (undefined || (twice && attributes.len() == 1)) {
-        return Err(invalid("Invalid KeySchema: Some index key attribute have no definition"));
-    }
-    if undefined {
-        let list = |names: Vec<&str>| names.join(", ");
-        return Err(invalid_parameter(format!(
-            "Some index key attributes are not defined in AttributeDefinitions. Keys: [{}], \
-             AttributeDefinitions: [{}]",
-            list(elements.iter().map(|(name, _)| name.as_str()).collect()),
-            list(attributes.iter().map(|attribute| attribute.name.as_str()).collect()),
-        )));
-    }
-    if twice {
-        return Err(invalid(
-            "Both the Hash Key and the Range Key element in the KeySchema have the same name",
-        ));
-    }
-    for ((_, kind), (place, wanted)) in
-        elements.iter().zip([("first", "HASH"), ("second", "RANGE")])
-    {
-        if kind != wanted {
-            return Err(invalid(format!(
-                "Invalid KeySchema: The {place} KeySchemaElement is not a {wanted} key type"
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn find<'a>(attributes: &'a [KeyAttribute], name: &str) -> Option<&'a KeyAttribute> {
-    attributes.iter().find(|attribute| attribute.name == name)
+    let elements = keys::elements(fields);
+    keys::check_elements(&elements, attributes)?;
+    let mut found = elements.iter().filter_map(|one| keys::find(attributes, &one.name)).cloned();
+    let partition = found.next().expect("at least one key element, and it is defined");
+    Ok(KeySchema { partition, sort: found.next() })
 }

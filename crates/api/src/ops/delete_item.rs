@@ -7,7 +7,8 @@ use meridian_wire::json::Object;
 use meridian_wire::{ApiError, Fields, Wording, write_item};
 
 use crate::backend::Backend;
-use crate::capacity::{Report, write_units};
+use crate::capacity::{Consumed, Report};
+use crate::collections::Collections;
 use crate::errors::{enveloped, expression, key as key_error};
 use crate::expressions::{Parameters, condition, unused};
 use crate::writes::{ReturnValues, old_on_failure, write};
@@ -24,12 +25,14 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     let request = enveloped(Request::take(&mut fields))?;
     let name = tables::take_name(&mut fields);
     let report = Report::take(&mut fields);
+    let collections = Collections::take(&mut fields);
     let table = tables::serving(backend, &name)?;
     let schema = &table.definition.key;
     let key = schema.key_exact(&request.key).map_err(key_error)?;
     if let Some(condition) = &request.condition {
         condition.check_keys(schema).map_err(expression)?;
     }
+    let partition = key.partition.clone();
     let (condition, returns) = (request.condition, request.returns);
     let delete = Write { key, action: Action::Delete, condition, returns };
     let done = write(backend, &table, delete).await?;
@@ -38,7 +41,8 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     if let Some(old) = &done.old {
         write_item(answer.key("Attributes"), old);
     }
-    report.write(&mut answer, &table.name, write_units(done.old_bytes, 0));
+    report.write(&mut answer, &table.name, &Consumed::of_write(&table.definition, &done));
+    collections.write(&mut answer, &table.definition, &partition);
     answer.close();
     Ok(out)
 }

@@ -33,7 +33,7 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     let found = backend.get(&table, key, consistency).await.map_err(backend_error)?;
     let mut out = Vec::with_capacity(256);
     let mut answer = Object::open(&mut out);
-    report.write(&mut answer, &table.name, read_units(found.bytes, consistency));
+    report.write(&mut answer, &table.name, &read_units(found.bytes, consistency).into());
     if let Some(item) = found.item {
         write_item(answer.key("Item"), &wanted.of(item));
     }

@@ -1,28 +1,23 @@
 //! ListTagsOfResource.
 
 use meridian_wire::json::{Array, Object};
-use meridian_wire::{ApiError, Fields, table_name};
+use meridian_wire::{ApiError, Fields};
 
 use crate::backend::Backend;
-use crate::errors::invalid;
+use crate::resources;
 
-/// Answers ListTagsOfResource: tags cannot be set yet, so there are none.
+/// Answers ListTagsOfResource: all tags on one page, in the order of their keys.
 pub fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
-    let arn = fields.take_text("ResourceArn").unwrap_or_default();
-    let name = table_name(&arn);
-    if name == arn {
-        return Err(invalid(format!(
-            "Invalid TableArn: Invalid ResourceArn provided as input {arn}"
-        )));
-    }
-    if backend.table(name).is_none() {
-        return Err(ApiError::ResourceNotFound(format!(
-            "Requested resource not found: ResourcArn: {arn} not found"
-        )));
-    }
+    let (_, table) = resources::take(backend, &mut fields)?;
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);
-    Array::open(answer.key("Tags")).close();
+    let mut list = Array::open(answer.key("Tags"));
+    for (key, value) in &table.own.tags {
+        let mut one = Object::open(list.element());
+        one.text("Key", key).text("Value", value);
+        one.close();
+    }
+    list.close();
     answer.close();
     Ok(out)
 }

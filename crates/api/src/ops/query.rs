@@ -1,6 +1,5 @@
 //! Query.
 
-use meridian_control::region::TableRecord;
 use meridian_expression::{ExpressionKind, KeyCondition, KeyConditionTerms, SortCondition};
 use meridian_model::Item;
 use meridian_wire::{ApiError, Fields, Wording};
@@ -9,6 +8,7 @@ use crate::backend::Backend;
 use crate::capacity::Report;
 use crate::errors::{expression, invalid};
 use crate::expressions::{Parameters, condition, unused};
+use crate::indexes::Source;
 use crate::projection::Wanted;
 use crate::reads::{self, Bounds, PageRead};
 use crate::{legacy, tables};
@@ -43,44 +43,48 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     let filter = condition(&mut fields, ExpressionKind::Filter, &mut placeholders)?;
     let wanted = Wanted::take(&mut fields, &mut placeholders)?;
     unused(&placeholders)?;
-    let count_only = reads::select(&mut fields, &wanted, parameter)?;
+    let select = reads::select(&mut fields, &wanted, parameter)?;
     let reverse = fields.take_flag("ScanIndexForward") == Some(false);
     let (limit, report) = (reads::limit(&mut fields), Report::take(&mut fields));
     let consistency = reads::consistency(&mut fields);
 
     let name = tables::take_name(&mut fields);
     let table = tables::serving(backend, &name)?;
-    reads::no_index(&mut fields)?;
-    let schema = &table.definition.key;
-    if start.as_ref().is_some_and(|start| start.len() != schema.attributes().count()) {
+    let source = Source::take(&mut fields, &table)?;
+    let schema = source.schema();
+    if start.as_ref().is_some_and(|start| start.len() != source.start_names().len()) {
         return Err(starting_key(""));
     }
-    let keys = terms.bind(schema).map_err(expression)?;
+    let keys = terms.bind(&schema).map_err(expression)?;
+    let all = if source.index_name().is_some() { keys.index_bounds() } else { keys.bounds() };
     let bounds = match start {
-        None => keys.bounds(),
-        Some(start) => reads::start_after(keys.bounds(), started(&table, &keys, &start)?, reverse),
+        None => all,
+        Some(start) => {
+            let start = started(source, (&keys, &all), &start)?;
+            reads::start_after(all, start, reverse)
+        }
     };
-    wanted.check_keys(schema)?;
+    wanted.check_keys(&schema)?;
     if let Some(filter) = &filter {
-        filter.check_query_filter(schema).map_err(expression)?;
-        filter.check_keys(schema).map_err(expression)?;
+        filter.check_query_filter(&schema).map_err(expression)?;
+        filter.check_keys(&schema).map_err(expression)?;
     }
     if let Some(filter) = &legacy_filter {
-        filter.check_query_filter(schema).map_err(legacy::key_in_filter)?;
+        filter.check_query_filter(&schema).map_err(legacy::key_in_filter)?;
     }
     let filter = filter.or(legacy_filter);
-    let read = PageRead { bounds, reverse, limit, filter, wanted, count_only, consistency, report };
-    reads::run(backend, &table, read).await
+    let read = PageRead { bounds, reverse, limit, filter, wanted, select, consistency, report };
+    reads::run(backend, &table, source, read).await
 }
 
-/// Checks `ExclusiveStartKey` against the key condition; returns its encoded key.
-fn started(table: &TableRecord, keys: &KeyCondition, start: &Item) -> Result<Vec<u8>, ApiError> {
-    let key = table
-        .definition
-        .key
-        .key_exact(start)
-        .map_err(|error| starting_key(&format!(": {error}")))?;
-    if key.partition != keys.partition {
+/// Checks `ExclusiveStartKey` against the key condition and its bounds; returns its bytes.
+fn started(
+    source: Source<'_>,
+    (keys, bounds): (&KeyCondition, &Bounds),
+    start: &Item,
+) -> Result<Vec<u8>, ApiError> {
+    let encoded = source.start(start).map_err(|error| starting_key(&format!(": {error}")))?;
+    if start.get(&source.schema().partition.name) != Some(&keys.partition) {
         return Err(match keys.sort {
             Some(SortCondition::Equal(_)) => {
                 invalid("The query can return at most one row and cannot be restarted")
@@ -91,9 +95,7 @@ fn started(table: &TableRecord, keys: &KeyCondition, start: &Item) -> Result<Vec
             ),
         });
     }
-    let encoded = key.encode().into_bytes();
-    let bounds: Bounds = keys.bounds();
-    if keys.sort.is_some() && !reads::within(&bounds, &encoded) {
+    if keys.sort.is_some() && !reads::within(bounds, &encoded) {
         return Err(invalid("The provided starting key does not match the range key predicate"));
     }
     Ok(encoded)

@@ -7,7 +7,6 @@
 
 use std::ops::Bound;
 
-use meridian_control::region::TableRecord;
 use meridian_expression::ExpressionKind;
 use meridian_model::Item;
 use meridian_wire::{ApiError, Fields, Wording};
@@ -16,6 +15,7 @@ use crate::backend::Backend;
 use crate::capacity::Report;
 use crate::errors::{expression, invalid};
 use crate::expressions::{Parameters, condition, unused};
+use crate::indexes::Source;
 use crate::projection::Wanted;
 use crate::reads::{self, Bounds, PageRead};
 use crate::{legacy, tables};
@@ -42,34 +42,33 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     let filter = filter.or(legacy_filter);
     let wanted = Wanted::take(&mut fields, &mut placeholders)?;
     unused(&placeholders)?;
-    let count_only = reads::select(&mut fields, &wanted, parameter)?;
+    let select = reads::select(&mut fields, &wanted, parameter)?;
     let (limit, report) = (reads::limit(&mut fields), Report::take(&mut fields));
     let consistency = reads::consistency(&mut fields);
 
     let name = tables::take_name(&mut fields);
     let table = tables::serving(backend, &name)?;
-    reads::no_index(&mut fields)?;
+    let source = Source::take(&mut fields, &table)?;
     let bounds = match start {
         None => segment.bounds(),
         Some(start) => {
-            let start = started(&table, &segment, &start)?;
+            let start = started(source, &segment, &start)?;
             reads::start_after(segment.bounds(), start, false)
         }
     };
-    let schema = &table.definition.key;
-    wanted.check_keys(schema)?;
+    let schema = source.schema();
+    wanted.check_keys(&schema)?;
     if let Some(filter) = &filter {
-        filter.check_keys(schema).map_err(expression)?;
+        filter.check_keys(&schema).map_err(expression)?;
     }
     let reverse = false;
-    let read = PageRead { bounds, reverse, limit, filter, wanted, count_only, consistency, report };
-    reads::run(backend, &table, read).await
+    let read = PageRead { bounds, reverse, limit, filter, wanted, select, consistency, report };
+    reads::run(backend, &table, source, read).await
 }
 
-/// Checks `ExclusiveStartKey`; returns its encoded key.
-fn started(table: &TableRecord, segment: &Segment, start: &Item) -> Result<Vec<u8>, ApiError> {
-    let key = table.definition.key.key_exact(start);
-    let encoded = key.map_err(|error| starting_key(&error.to_string()))?.encode().into_bytes();
+/// Checks `ExclusiveStartKey`; returns its bytes.
+fn started(source: Source<'_>, segment: &Segment, start: &Item) -> Result<Vec<u8>, ApiError> {
+    let encoded = source.start(start).map_err(|error| starting_key(&error.to_string()))?;
     if reads::within(&segment.bounds(), &encoded) {
         return Ok(encoded);
     }

@@ -7,7 +7,8 @@ use meridian_wire::json::Object;
 use meridian_wire::{ApiError, Fields, Wording, write_item};
 
 use crate::backend::Backend;
-use crate::capacity::{Report, write_units};
+use crate::capacity::{Consumed, Report};
+use crate::collections::Collections;
 use crate::errors::{enveloped, expression, key as key_error};
 use crate::expressions::{Parameters, condition, unused};
 use crate::writes::{ReturnValues, old_on_failure, write};
@@ -24,6 +25,7 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     let request = enveloped(Request::take(&mut fields))?;
     let name = tables::take_name(&mut fields);
     let report = Report::take(&mut fields);
+    let collections = Collections::take(&mut fields);
     let table = tables::serving(backend, &name)?;
     let schema = &table.definition.key;
     let key = schema.key_exact(&request.key).map_err(key_error)?;
@@ -36,17 +38,19 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
         new: matches!(request.values, ReturnValues::AllNew | ReturnValues::UpdatedNew),
         old_on_failure: request.old_on_failure,
     };
+    let partition = key.partition.clone();
     let action = Action::Update(request.update.clone());
     let update = Write { key, action, condition: request.condition, returns };
     let done = write(backend, &table, update).await;
     let done = if request.from_legacy { done.map_err(legacy::reworded)? } else { done? };
-    let units = write_units(done.old_bytes, done.new_bytes);
+    let units = Consumed::of_write(&table.definition, &done);
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);
     if let Some(attributes) = attributes(request.values, &request.update, done) {
         write_item(answer.key("Attributes"), &attributes);
     }
-    report.write(&mut answer, &table.name, units);
+    report.write(&mut answer, &table.name, &units);
+    collections.write(&mut answer, &table.definition, &partition);
     answer.close();
     Ok(out)
 }

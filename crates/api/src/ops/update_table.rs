@@ -3,22 +3,19 @@
 //! Tested by the golden transcripts.
 
 use meridian_control::region::{Setting, TableRecord, TableSettings};
-use meridian_control::table::{BillingMode, TableClass, TableStatus, Throughput};
+use meridian_control::table::{BillingMode, Encryption, TableClass, TableStatus, Throughput};
 use meridian_wire::{ApiError, Fields};
 
 use crate::backend::{Backend, ReplicaChange};
 use crate::context::RequestContext;
 use crate::errors::{change, in_use, invalid, invalid_parameter, table_not_found};
-use crate::settings::StreamSetting;
+use crate::settings::{Asking, StreamSetting};
 use crate::{describe, settings, tables, unbuilt};
 
-const UNBUILT: [&str; 9] = [
+const UNBUILT: [&str; 6] = [
     "GlobalSecondaryIndexUpdates",
-    "SSESpecification",
     "MultiRegionConsistency",
     "GlobalTableWitnessUpdates",
-    "OnDemandThroughput",
-    "WarmThroughput",
     "GlobalTableSettingsReplicationMode",
     "DisassociationProtectionEnabled",
     "VectorIndexUpdates",
@@ -67,37 +64,52 @@ struct Asked {
     stream: Option<StreamSetting>,
     class: Option<TableClass>,
     deletion_protection: Option<bool>,
+    on_demand: Option<Fields>,
+    warm: Option<Fields>,
+    encryption: Setting<Encryption>,
 }
 
 impl Asked {
     fn take(fields: &mut Fields) -> Result<Self, ApiError> {
-        let class = fields.take_text("TableClass").map(|class| match class.as_str() {
-            "STANDARD" => TableClass::Standard,
-            _ => TableClass::StandardInfrequentAccess,
-        });
         // Attribute definitions belong to index changes; on their own they change nothing.
         fields.take_list("AttributeDefinitions");
         Ok(Asked {
             billing: settings::billing(fields),
             throughput: settings::throughput(fields)?,
             stream: settings::stream(fields)?,
-            class,
+            class: settings::class(fields),
             deletion_protection: fields.take_flag("DeletionProtectionEnabled"),
+            on_demand: settings::some_of(fields, "OnDemandThroughput"),
+            warm: settings::some_of(fields, "WarmThroughput"),
+            encryption: settings::encryption(fields)?,
         })
     }
 
     fn is_empty(&self) -> bool {
-        let Asked { billing, throughput, stream, class, deletion_protection } = self;
+        let Asked {
+            billing,
+            throughput,
+            stream,
+            class,
+            deletion_protection,
+            on_demand,
+            warm,
+            encryption,
+        } = self;
         billing.is_none()
             && throughput.is_none()
             && stream.is_none()
             && class.is_none()
             && deletion_protection.is_none()
+            && on_demand.is_none()
+            && warm.is_none()
+            && encryption.is_keep()
     }
 
-    fn settings(&self, table: &TableRecord) -> Result<TableSettings, ApiError> {
+    fn settings(self, table: &TableRecord) -> Result<TableSettings, ApiError> {
         let definition = &table.definition;
-        match self.billing.unwrap_or(definition.billing) {
+        let billing = self.billing.unwrap_or(definition.billing);
+        match billing {
             BillingMode::PayPerRequest if self.throughput.is_some() => {
                 return Err(invalid_parameter(
                     "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when \
@@ -116,12 +128,18 @@ impl Asked {
         {
             return Err(unchanged(current));
         }
+        let warm = definition
+            .warm
+            .unwrap_or_else(|| settings::warm_at_first(definition.billing, definition.throughput));
         Ok(TableSettings {
             billing: self.billing,
             throughput: self.throughput,
             stream: self.stream_setting(table)?,
             class: self.class,
             deletion_protection: self.deletion_protection,
+            on_demand: settings::on_demand(self.on_demand, billing, Asking::Update)?,
+            warm: settings::warm(self.warm, warm)?,
+            encryption: self.encryption,
         })
     }
 

@@ -1,4 +1,7 @@
-//! `docs/compatibility.md` names every operation, and every parameter of those that are built.
+//! `docs/compatibility.md` names every operation; of those that are built, every parameter and the
+//! transcript that shows them.
+
+use std::path::Path;
 
 use meridian_wire::Operation;
 use meridian_wire::shape::{Model, Shape};
@@ -8,6 +11,7 @@ const DOCUMENT: &str = include_str!("../../../../docs/compatibility.md");
 #[test]
 fn the_document_covers_the_service_model() {
     let model = Model::get();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
     let mut missing = Vec::new();
     for operation in Operation::ALL {
         let name = operation.name();
@@ -18,6 +22,10 @@ fn the_document_covers_the_service_model() {
         };
         if row.contains("| not built |") {
             continue;
+        }
+        let proof = row.split('`').nth(3).unwrap_or_default();
+        if proof.is_empty() || !golden.join(proof).is_file() {
+            missing.push(format!("the transcript of {name}"));
         }
         let heading = format!("### {name}\n");
         let section = DOCUMENT.split(&heading).nth(1).unwrap_or_default();

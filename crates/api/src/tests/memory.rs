@@ -12,13 +12,13 @@ use meridian_base::limits::ITEM_BYTES_MAX;
 use meridian_base::{LogIndex, NodeId, RegionId, TableId};
 use meridian_control::NodeAddresses;
 use meridian_control::region::{
-    Command, Done as Changed, PartitionPlacement, Refusal as RegionRefusal, RegionState,
+    Command, Done as Changed, OwnChange, PartitionPlacement, Refusal as RegionRefusal, RegionState,
     TableRecord, TableSettings,
 };
 use meridian_control::table::{GlobalSnapshot, ReplicaStatus, TableDefinition};
-use meridian_model::{AttributeValue, Item, Key, KeyRange, KeySchema, item_bytes};
+use meridian_model::{AttributeValue, Item, Key, KeyRange, item_bytes};
 use meridian_partition::{
-    Action, Done, GetOutcome, Page, PageRequest, Refusal, Write, WriteOutcome,
+    Action, Done, GetOutcome, Page, PageRequest, Refusal, Write, WriteOutcome, index,
 };
 
 use crate::reads;
@@ -120,6 +120,7 @@ impl Backend for Memory {
         &self,
         name: &str,
         definition: TableDefinition,
+        own: Vec<OwnChange>,
     ) -> Result<Arc<TableRecord>, ChangeError> {
         let only = PartitionPlacement {
             range: KeyRange::full(),
@@ -130,10 +131,11 @@ impl Backend for Memory {
             name,
             Command::CreateTable {
                 name: name.to_owned(),
-                definition,
+                definition: Box::new(definition),
                 partitions: vec![only],
                 forced: None,
                 global: None,
+                own,
                 created_ms: NOW_MS,
             },
         )
@@ -145,6 +147,15 @@ impl Backend for Memory {
         settings: TableSettings,
     ) -> Result<Arc<TableRecord>, ChangeError> {
         self.change(name, Command::UpdateTable { name: name.to_owned(), settings, at_ms: NOW_MS })
+    }
+
+    async fn change_own(
+        &self,
+        name: &str,
+        change: OwnChange,
+    ) -> Result<Arc<TableRecord>, ChangeError> {
+        self.apply(Command::ChangeOwn { name: name.to_owned(), change, at_ms: NOW_MS })?;
+        Ok(self.table(name).ok_or(RegionRefusal::TableNotFound)?)
     }
 
     async fn update_replicas(
@@ -182,7 +193,7 @@ impl Backend for Memory {
         write: Write,
     ) -> Result<WriteOutcome, BackendError> {
         self.planned(&write.key.partition)?;
-        self.with_items(table, |items| evaluate(&table.definition.key, items, write))
+        self.with_items(table, |items| evaluate(&table.definition, items, write))
     }
 
     async fn get(
@@ -204,11 +215,12 @@ impl Backend for Memory {
         request: PageRequest,
         _: Consistency,
     ) -> Result<Page, BackendError> {
-        self.with_items(table, |items| page(items, &request))
+        self.with_items(table, |items| page(&table.definition, items, &request))
     }
 }
 
-fn evaluate(schema: &KeySchema, items: &mut Items, write: Write) -> WriteOutcome {
+fn evaluate(definition: &TableDefinition, items: &mut Items, write: Write) -> WriteOutcome {
+    let (schema, local) = (&definition.key, definition.local_indexes.as_slice());
     let encoded = write.key.encode().into_bytes();
     let before = items.get(&encoded).cloned();
     let old_bytes = before.as_ref().map_or(0, item_bytes);
@@ -233,40 +245,58 @@ fn evaluate(schema: &KeySchema, items: &mut Items, write: Write) -> WriteOutcome
             }
         }
     };
+    if let Some(Err(refusal)) = after.as_ref().map(|item| index::check(local, item)) {
+        return WriteOutcome::Refused(refusal);
+    }
     let new_bytes = after.as_ref().map_or(0, item_bytes);
     if new_bytes > ITEM_BYTES_MAX {
         return WriteOutcome::Refused(Refusal::UpdatedItemTooLarge);
     }
+    let (old, new) = (before.as_ref(), after.as_ref());
+    let index_units = index::write_units((schema, local), &encoded, old, new);
     match &after {
         Some(item) => drop(items.insert(encoded, item.clone())),
         None => drop(items.remove(&encoded)),
     }
     let old = before.filter(|_| write.returns.old);
     let new = after.filter(|_| write.returns.new);
-    WriteOutcome::Done(Done { old, new, old_bytes, new_bytes })
+    WriteOutcome::Done(Done { old, new, old_bytes, new_bytes, index_units })
 }
 
-fn page(items: &Items, request: &PageRequest) -> Page {
+fn page(definition: &TableDefinition, items: &Items, request: &PageRequest) -> Page {
     let bounds = (request.start.clone(), request.end.clone());
-    let mut page = Page::default();
-    // BTreeMap panics on an empty range with both ends excluded.
-    let in_range = items.iter().filter(|(key, _)| reads::within(&bounds, key));
-    let mut in_order: Vec<(&Vec<u8>, &Item)> = in_range.collect();
+    let index = request.index.as_ref();
+    let local = index.map(|index| &definition.local_indexes[usize::from(index.number)]);
+    let keyed = items.iter().filter_map(|(key, item)| match local {
+        None => Some((key.clone(), item)),
+        Some(local) => Some((local.entry(key, item)?, item)),
+    });
+    let mut in_order: Vec<(Vec<u8>, &Item)> =
+        keyed.filter(|(key, _)| reads::within(&bounds, key)).collect();
+    in_order.sort_by(|a, b| a.0.cmp(&b.0));
     if request.reverse {
         in_order.reverse();
     }
-    for (key, item) in in_order {
+    let mut page = Page::default();
+    for (key, whole) in in_order {
+        let shown = index.and_then(|index| index.shown.as_ref());
+        let shown = shown.map(|names| index::retained(whole, names));
         page.scanned += 1;
-        page.bytes += item_bytes(item);
-        if request.filter.as_ref().is_none_or(|filter| filter.matches(item)) {
+        page.bytes += item_bytes(shown.as_ref().unwrap_or(whole));
+        let fetched = shown.is_some() && index.is_some_and(|index| index.whole);
+        if fetched {
+            page.fetched += u32::try_from(item_bytes(whole).div_ceil(4096)).unwrap();
+        }
+        let item = shown.filter(|_| !fetched).unwrap_or_else(|| whole.clone());
+        if request.filter.as_ref().is_none_or(|filter| filter.matches(&item)) {
             page.count += 1;
             if !request.count_only {
-                page.items.push(item.clone());
+                page.items.push(item);
             }
         }
         let limited = request.limit.is_some_and(|limit| page.scanned >= limit);
         if limited || page.bytes >= request.bytes_max {
-            page.resume = Some(key.clone());
+            page.resume = Some(key);
             break;
         }
     }

@@ -51,7 +51,7 @@ impl Pair {
                         ..
                     } = &mut command
                     {
-                        (*definition, *forced, *snapshot) = (wanted, Some(table), Some(global));
+                        (**definition, *forced, *snapshot) = (wanted, Some(table), Some(global));
                     }
                     self.region.done(command);
                 }

@@ -7,11 +7,10 @@
 //!
 //! Tested by `region/tests.rs`.
 
-use super::command::{
-    Command, CommandResult, Done, PartitionPlacement, Refusal, Setting, TableSettings,
-};
+use super::command::{Command, CommandResult, Done, PartitionPlacement, Refusal, TableSettings};
+use super::own::{OwnChange, OwnSettings};
 use super::{PartitionRecord, RegionState, Replicas, TableRecord};
-use crate::table::{BillingMode, GlobalSnapshot, TableDefinition, TableStatus};
+use crate::table::{BillingMode, GlobalSnapshot, OnDemandMaximum, TableDefinition, TableStatus};
 use meridian_base::limits::TABLES_MAX;
 use meridian_base::{LogIndex, PartitionId, RegionId, TableId};
 use std::collections::BTreeSet;
@@ -28,6 +27,7 @@ struct NewTable<'a> {
     partitions: &'a [PartitionPlacement],
     forced: Option<TableId>,
     global: Option<&'a GlobalSnapshot>,
+    own: &'a [OwnChange],
     created_ms: u64,
 }
 
@@ -43,15 +43,24 @@ impl RegionState {
         }
         match command {
             Command::InitRegion { region, name } => self.init(*region, name),
-            Command::CreateTable { name, definition, partitions, forced, global, created_ms } => {
+            Command::CreateTable {
+                name,
+                definition,
+                partitions,
+                forced,
+                global,
+                own,
+                created_ms,
+            } => {
                 let (forced, global, created_ms) = (*forced, global.as_ref(), *created_ms);
-                let new = NewTable { definition, partitions, forced, global, created_ms };
+                let new = NewTable { definition, partitions, forced, global, own, created_ms };
                 self.create_table(name, &new)
             }
             Command::TableActive { table } => self.table_active(*table),
             Command::UpdateTable { name, settings, at_ms } => {
                 self.update_table(name, settings, *at_ms)
             }
+            Command::ChangeOwn { name, change, at_ms } => self.change_own(name, change, *at_ms),
             Command::SetGlobal { table, global } => self.set_global(*table, global.as_ref()),
             Command::DeleteTable { name, force } => self.delete_table(name, *force),
             Command::TableGone { table } => self.table_gone(*table),
@@ -96,6 +105,8 @@ impl RegionState {
         if !self.placement_fits(new.partitions) {
             return Err(Refusal::StalePlacement);
         }
+        let mut own = OwnSettings::default();
+        new.own.iter().try_for_each(|change| own.change(change, new.created_ms))?;
         let id = self.claim_table_id(region, new.forced)?;
         let partitions = new.partitions.iter().map(|p| self.add_partition(id, p)).collect();
         let definition = new.definition.clone();
@@ -111,6 +122,7 @@ impl RegionState {
             throughput_lowered_ms: None,
             global: new.global.cloned(),
             definition,
+            own,
             partitions,
         };
         self.tables.insert(record.name.clone(), record);
@@ -249,18 +261,21 @@ fn settled(before: &TableDefinition, change: &TableSettings) -> TableDefinition 
         // Stated throughput stays in, so that the check refuses the contradiction.
         BillingMode::PayPerRequest => change.throughput,
     };
-    let stream = match change.stream {
-        Setting::Keep => before.stream,
-        Setting::Unset => None,
-        Setting::Set(view) => Some(view),
+    let on_demand = match billing {
+        BillingMode::Provisioned => OnDemandMaximum::default(),
+        BillingMode::PayPerRequest => change.on_demand.applied_to(before.on_demand),
     };
     TableDefinition {
         attributes: before.attributes.clone(),
         key: before.key.clone(),
+        local_indexes: before.local_indexes.clone(),
         billing,
         throughput,
-        stream,
+        stream: change.stream.applied_to(&before.stream),
         class: change.class.or(before.class),
+        on_demand,
+        warm: change.warm.or(before.warm),
+        encryption: change.encryption.applied_to(&before.encryption),
         deletion_protection: change.deletion_protection.unwrap_or(before.deletion_protection),
     }
 }

@@ -8,11 +8,12 @@
 //! Tested by `region/tests.rs`; sample bytes in `samples/`.
 
 use super::Replicas;
+use super::own::OwnChange;
 use crate::node::NodeAddresses;
 use crate::stored::{self, Stored};
 use crate::table::{
-    BillingMode, DefinitionError, GlobalSnapshot, StreamView, TableClass, TableDefinition,
-    TableStatus, Throughput,
+    BillingMode, DefinitionError, Encryption, GlobalSnapshot, OnDemandMaximum, StreamView,
+    TableClass, TableDefinition, TableStatus, Throughput,
 };
 use meridian_base::{NodeId, PartitionId, RegionId, TableId};
 use meridian_model::KeyRange;
@@ -44,6 +45,66 @@ pub enum Setting<T> {
     Set(T),
 }
 
+/// What UpdateTable changes of `OnDemandThroughput`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OnDemandChange {
+    /// Read request units.
+    #[serde(default)]
+    pub read_units: Setting<u64>,
+    /// Write request units.
+    #[serde(default)]
+    pub write_units: Setting<u64>,
+}
+
+impl OnDemandChange {
+    /// True when nothing changes.
+    pub fn is_empty(&self) -> bool {
+        *self == OnDemandChange::default()
+    }
+
+    /// The limits after the change.
+    pub fn applied_to(&self, before: OnDemandMaximum) -> OnDemandMaximum {
+        OnDemandMaximum {
+            read_units: self.read_units.applied_to(&before.read_units),
+            write_units: self.write_units.applied_to(&before.write_units),
+        }
+    }
+}
+
+impl<T> Setting<T> {
+    /// What makes `from` equal to `to`.
+    fn between(from: Option<T>, to: Option<T>) -> Self
+    where
+        T: PartialEq,
+    {
+        match to {
+            to if to == from => Setting::Keep,
+            None => Setting::Unset,
+            Some(to) => Setting::Set(to),
+        }
+    }
+
+    /// The value after the change.
+    pub fn applied_to(&self, before: &Option<T>) -> Option<T>
+    where
+        T: Clone,
+    {
+        match self {
+            Setting::Keep => before.clone(),
+            Setting::Unset => None,
+            Setting::Set(to) => Some(to.clone()),
+        }
+    }
+
+    /// True when the setting stays.
+    pub fn is_keep(&self) -> bool {
+        match self {
+            Setting::Keep => true,
+            Setting::Unset | Setting::Set(_) => false,
+        }
+    }
+}
+
 /// What UpdateTable changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TableSettings {
@@ -58,6 +119,16 @@ pub struct TableSettings {
     pub class: Option<TableClass>,
     /// `DeletionProtectionEnabled`.
     pub deletion_protection: Option<bool>,
+    /// `OnDemandThroughput`, each of the two for itself; both taken away by themselves when billing
+    /// becomes provisioned.
+    #[serde(default, skip_serializing_if = "OnDemandChange::is_empty")]
+    pub on_demand: OnDemandChange,
+    /// `WarmThroughput`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<Throughput>,
+    /// `SSESpecification`: `Unset` goes back to the key that the service owns.
+    #[serde(default, skip_serializing_if = "Setting::is_keep")]
+    pub encryption: Setting<Encryption>,
 }
 
 impl TableSettings {
@@ -66,13 +137,15 @@ impl TableSettings {
         TableSettings {
             billing: (from.billing != to.billing).then_some(to.billing),
             throughput: to.throughput.filter(|_| from.throughput != to.throughput),
-            stream: match (from.stream == to.stream, to.stream) {
-                (true, _) => Setting::Keep,
-                (false, None) => Setting::Unset,
-                (false, Some(view)) => Setting::Set(view),
-            },
+            stream: Setting::between(from.stream, to.stream),
             class: to.class.filter(|_| from.class != to.class),
             deletion_protection: None,
+            on_demand: OnDemandChange {
+                read_units: Setting::between(from.on_demand.read_units, to.on_demand.read_units),
+                write_units: Setting::between(from.on_demand.write_units, to.on_demand.write_units),
+            },
+            warm: to.warm.filter(|_| from.warm != to.warm),
+            encryption: Setting::between(from.encryption.clone(), to.encryption.clone()),
         }
     }
 
@@ -99,7 +172,7 @@ pub enum Command {
         /// Its name.
         name: String,
         /// What it is.
-        definition: TableDefinition,
+        definition: Box<TableDefinition>,
         /// Its partitions, in the order of their ranges.
         partitions: Vec<PartitionPlacement>,
         /// The id, for a replica of a global table; a new one otherwise.
@@ -108,6 +181,9 @@ pub enum Command {
         /// The replicas, for a replica of a global table.
         #[serde(default)]
         global: Option<GlobalSnapshot>,
+        /// What belongs to this region's copy alone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        own: Vec<OwnChange>,
         /// Now.
         created_ms: u64,
     },
@@ -123,6 +199,15 @@ pub enum Command {
         name: String,
         /// The changes.
         settings: TableSettings,
+        /// Now.
+        at_ms: u64,
+    },
+    /// Changes what belongs to this region's copy alone. Changes no status.
+    ChangeOwn {
+        /// The table's name.
+        name: String,
+        /// The change.
+        change: OwnChange,
         /// Now.
         at_ms: u64,
     },
@@ -252,6 +337,12 @@ pub enum Refusal {
     /// The region has as many tables, or the table as many partitions, as there may be.
     #[error("a limit is reached")]
     LimitExceeded,
+    /// More tags than a table may have.
+    #[error("the table has too many tags")]
+    TooManyTags,
+    /// The table has another policy than the change expects, or none.
+    #[error("the table has another policy, or none")]
+    OtherPolicy,
     /// Deletion protection is on.
     #[error("the table is protected against deletion")]
     DeletionProtected,

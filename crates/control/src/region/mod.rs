@@ -16,12 +16,17 @@ mod apply;
 mod apply_nodes;
 mod catalog;
 mod command;
+mod own;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use catalog::Catalog;
 pub use command::{
-    Command, CommandResult, Done, PartitionPlacement, Refusal, Setting, TableSettings,
+    Command, CommandResult, Done, OnDemandChange, PartitionPlacement, Refusal, Setting,
+    TableSettings,
+};
+pub use own::{
+    ExpectedPolicy, Insights, InsightsMode, OwnChange, OwnSettings, ResourcePolicy, TAGS_MAX,
 };
 
 use crate::node::{NodeAddresses, NodeState};
@@ -57,6 +62,9 @@ pub struct TableRecord {
     pub throughput_lowered_ms: Option<u64>,
     /// The replicas, for a global table.
     pub global: Option<GlobalSnapshot>,
+    /// What belongs to this region's copy alone.
+    #[serde(default, skip_serializing_if = "OwnSettings::is_default")]
+    pub own: OwnSettings,
     /// Its partitions in the order of their ranges.
     #[serde(with = "stored::id_list")]
     pub partitions: Vec<PartitionId>,

@@ -1,7 +1,9 @@
 //! Tests of the region group's state: answers one by one, invariants over random commands.
 
 use super::*;
-use crate::table::{BillingMode, DefinitionError, ReplicaStatus, StreamView, Throughput};
+use crate::table::{
+    BillingMode, DefinitionError, OnDemandMaximum, ReplicaStatus, StreamView, Throughput,
+};
 use meridian_model::{KeyAttribute, KeyKind, KeySchema};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -12,11 +14,15 @@ pub(crate) fn definition() -> TableDefinition {
     TableDefinition {
         attributes: vec![id.clone(), at.clone()],
         key: KeySchema { partition: id, sort: Some(at) },
+        local_indexes: Vec::new(),
         billing: BillingMode::PayPerRequest,
         throughput: None,
         stream: None,
         class: None,
         deletion_protection: false,
+        on_demand: OnDemandMaximum::default(),
+        warm: None,
+        encryption: None,
     }
 }
 
@@ -35,9 +41,10 @@ pub(crate) fn placed(parts: u32, voters: &[u64]) -> Vec<PartitionPlacement> {
 pub(crate) fn create(name: &str, partitions: Vec<PartitionPlacement>) -> Command {
     Command::CreateTable {
         name: name.to_owned(),
-        definition: definition(),
+        definition: Box::new(definition()),
         partitions,
         forced: None,
+        own: Vec::new(),
         global: None,
         created_ms: 1_000,
     }
@@ -163,7 +170,7 @@ fn settings_change_one_call_at_a_time() {
         throughput,
         stream: Setting::Set(StreamView::NewImage),
         deletion_protection: Some(true),
-        class: None,
+        ..TableSettings::default()
     };
     region.done(update(settings.clone()));
     let updating = Refusal::InUse { status: TableStatus::Updating };
@@ -198,13 +205,17 @@ fn settings_between_two_definitions_make_them_equal() {
         throughput: Some(Throughput { read_units: 1, write_units: 1 }),
         stream: Some(StreamView::NewAndOldImages),
         class: Some(crate::table::TableClass::Standard),
+        warm: Some(Throughput { read_units: 20_000, write_units: 5_000 }),
+        encryption: Some(crate::table::Encryption { key: None }),
         ..definition()
     };
-    for (from, to) in [(&from, &to), (&to, &TableDefinition { class: to.class, ..from.clone() })] {
+    for (from, to) in
+        [(&from, &to), (&to, &TableDefinition { class: to.class, warm: to.warm, ..from.clone() })]
+    {
         let mut region = Region::with_nodes(1);
         let mut command = create("t", placed(1, &[1]));
         if let Command::CreateTable { definition, .. } = &mut command {
-            *definition = from.clone();
+            **definition = from.clone();
         }
         region.done(command);
         let table = region.state.tables()["t"].id;
@@ -479,4 +490,52 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_belongs_to_one_region_changes_without_a_status() {
+    let mut region = Region::with_nodes(3);
+    region.active_table("t");
+    let mut change = |change| {
+        let command = Command::ChangeOwn { name: "t".to_owned(), change, at_ms: 5_000 };
+        let answer = region.answer(&command);
+        (answer.map(|_| ()), region.state.tables()["t"].clone())
+    };
+    let tags = |from: usize, to: usize| -> BTreeMap<String, String> {
+        (from..to).map(|n| (format!("k{n}"), "v".to_owned())).collect()
+    };
+    let (done, table) = change(OwnChange::Tag(tags(0, TAGS_MAX)));
+    assert_eq!((done, table.own.tags.len(), table.status), (Ok(()), 50, TableStatus::Active));
+    let (refused, table) = change(OwnChange::Tag(tags(49, 51)));
+    assert_eq!((refused, table.own.tags.len()), (Err(Refusal::TooManyTags), 50));
+    assert_eq!(change(OwnChange::Untag(vec!["k0".into(), "none".into()])).1.own.tags.len(), 49);
+
+    let set = |expected| OwnChange::SetPolicy { text: "{}".to_owned(), expected };
+    let revision = |table: &TableRecord| table.own.policy.as_ref().map(|p| p.revision);
+    assert_eq!(revision(&change(set(ExpectedPolicy::Absent)).1), Some(5_000));
+    let (refused, table) = change(set(ExpectedPolicy::Absent));
+    assert_eq!((refused, revision(&table)), (Err(Refusal::OtherPolicy), Some(5_000)));
+    assert_eq!(revision(&change(set(ExpectedPolicy::Revision(5_000))).1), Some(5_001));
+    let (refused, _) = change(OwnChange::DropPolicy(ExpectedPolicy::Revision(5_000)));
+    assert_eq!(refused, Err(Refusal::OtherPolicy));
+    assert_eq!(revision(&change(OwnChange::DropPolicy(ExpectedPolicy::Any)).1), None);
+    assert_eq!(change(OwnChange::DropPolicy(ExpectedPolicy::Any)).0, Ok(()));
+    assert_eq!(revision(&change(set(ExpectedPolicy::Any)).1), Some(5_002), "never one again");
+
+    let mode = Some(InsightsMode::ThrottledKeys);
+    let insights = change(OwnChange::Insights(mode)).1.own.insights;
+    assert_eq!(insights, Some(Insights { mode, changed_ms: 5_000 }));
+}
+
+#[test]
+fn a_table_with_too_many_tags_is_not_made() {
+    let mut region = Region::with_nodes(1);
+    let tags = (0..=TAGS_MAX).map(|n| (n.to_string(), String::new())).collect();
+    let mut command = create("t", placed(1, &[1]));
+    if let Command::CreateTable { own, .. } = &mut command {
+        own.push(OwnChange::Tag(tags));
+    }
+    assert_eq!(region.refused(command), Refusal::TooManyTags);
+    let made = region.done(create("t", placed(1, &[1])));
+    assert_eq!(made, Done::Table(TableId((2 << 48) | 1)));
 }

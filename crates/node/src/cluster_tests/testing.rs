@@ -7,7 +7,7 @@ use meridian_api::backend::{Backend, Consistency, ReplicaChange};
 use meridian_base::NodeId;
 use meridian_control::NodeAddresses;
 use meridian_control::region::TableRecord;
-use meridian_control::table::{BillingMode, ReplicaStatus, TableDefinition};
+use meridian_control::table::{BillingMode, OnDemandMaximum, ReplicaStatus, TableDefinition};
 use meridian_model::{AttributeValue, Item, Key, KeyAttribute, KeyKind, KeySchema};
 use meridian_partition::{Action, Returns, Write, WriteOutcome};
 use meridian_raft::rt;
@@ -139,7 +139,7 @@ impl Cluster {
 /// Makes the table of these tests.
 pub async fn make_table(node: &Node) {
     eventually("a table is made", async || {
-        node.create_table("t", definition()).await.is_ok() || node.table("t").is_some()
+        node.create_table("t", definition(), Vec::new()).await.is_ok() || node.table("t").is_some()
     })
     .await;
     eventually("it serves", async || node.table("t").is_some_and(|t| t.serves())).await;
@@ -175,11 +175,15 @@ fn definition() -> TableDefinition {
     TableDefinition {
         attributes: vec![KeyAttribute::new("pk", KeyKind::S)],
         key: KeySchema::simple("pk", KeyKind::S),
+        local_indexes: Vec::new(),
         billing: BillingMode::PayPerRequest,
         throughput: None,
         stream: None,
         class: None,
         deletion_protection: false,
+        on_demand: OnDemandMaximum::default(),
+        warm: None,
+        encryption: None,
     }
 }
 

@@ -20,7 +20,7 @@ pub enum ItemRequest {
     /// Read one item; `true` for a strong read.
     Get(Get, bool),
     /// Read a page; `true` for a strong read.
-    Page(PageRequest, bool),
+    Page(Box<PageRequest>, bool),
     /// Merge changes of another region; `true` when they come late from a lost region.
     Replicate(Vec<Change>, bool),
 }
@@ -113,7 +113,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<(Destination, ItemRequest), Decode
         }
         2 => {
             let strong = reader.u8()? == 1;
-            ItemRequest::Page(PageRequest::decode(reader.rest())?, strong)
+            ItemRequest::Page(Box::new(PageRequest::decode(reader.rest())?), strong)
         }
         3 => {
             let late = reader.u8()? == 1;

@@ -72,7 +72,7 @@ impl Items {
         request: &PageRequest,
         strong: bool,
     ) -> Result<Page, ItemError> {
-        let wanted = ItemRequest::Page(request.clone(), strong);
+        let wanted = ItemRequest::Page(Box::new(request.clone()), strong);
         let answer = if strong {
             let id = partition.id;
             let find = |catalog: &Catalog| catalog.partition(id).cloned();

@@ -15,6 +15,7 @@ use crate::pipeline::Refused;
 use async_trait::async_trait;
 use bytes::Bytes;
 use meridian_base::{NodeId, PartitionId};
+use meridian_partition::PageRequest;
 use meridian_partition::header::Freeze;
 use meridian_raft::rt;
 use meridian_transport::{CallError, Kind};
@@ -59,7 +60,7 @@ impl Items {
                 self.at_key(table, &key, &request).await
             }
             ItemRequest::Page(page, strong) => {
-                self.page(table, page.clone(), *strong).await.map(ItemAnswer::Page)
+                self.page(table, PageRequest::clone(page), *strong).await.map(ItemAnswer::Page)
             }
             ItemRequest::Replicate(..) => return Err(Refused::Elsewhere),
         };

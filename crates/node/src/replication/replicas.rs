@@ -56,7 +56,7 @@ async fn carry_out(node: &Node, step: ReplicaStep) {
     match step {
         ReplicaStep::Create { name, table, definition, global } => {
             tracing::info!(table = name, "a replica of a global table is made here");
-            match node.make_table(&name, definition, Some((table, global))).await {
+            match node.make_table(&name, definition, Some((table, global)), &[]).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(refusal)) => tracing::debug!(table = name, %refusal, "it was not made"),
                 Err(error) => tracing::debug!(table = name, %error, "it was not made"),

@@ -67,7 +67,7 @@ fn writes_answer_with_the_items_asked_for() {
         other => panic!("{other:?}"),
     };
     let first = done(leader.done(&put(1, "a")));
-    assert_eq!(first, Done { old: None, new: Some(item(1, "a")), old_bytes: 0, new_bytes: bytes });
+    assert_eq!(first, Done { new: Some(item(1, "a")), new_bytes: bytes, ..Done::default() });
     let add = update(1, "ADD n :n", &[(":n", number(2))]);
     let updated = done(leader.done(&add));
     assert_eq!(updated.old, Some(item(1, "a")));

@@ -12,6 +12,7 @@
 use super::{Evaluated, Evaluator};
 use crate::PartitionError;
 use crate::command::ItemMutation;
+use crate::index;
 use crate::record::{ItemState, item_of};
 use crate::request::{Action, Done, Refusal, Write, WriteOutcome};
 use meridian_base::limits::ITEM_BYTES_MAX;
@@ -68,7 +69,9 @@ impl Evaluator {
         // A plain put or delete need not know what it replaces.
         let wanted = match &write.action {
             Action::Update(_) => true,
-            Action::Put(_) | Action::Delete => write.condition.is_some() || write.returns.old,
+            Action::Put(_) | Action::Delete => {
+                write.condition.is_some() || write.returns.old || !self.spec.local.is_empty()
+            }
         };
         let item = match image {
             Some(image) if wanted => Some(item_of(image).map_err(PartitionError::corrupt("item"))?),
@@ -87,7 +90,7 @@ impl Evaluator {
                 if bytes > ITEM_BYTES_MAX {
                     return Err(Refusal::ItemTooLarge);
                 }
-                let kept = write.returns.new.then(|| item.clone());
+                let kept = self.keeps_item(write).then(|| item.clone());
                 Ok(Some(After { image: image_of(item), bytes, item: kept }))
             }
             Action::Update(update) => {
@@ -99,14 +102,20 @@ impl Evaluator {
                 if let Some(name) = self.changed_key(&write.key, &updated) {
                     return Err(Refusal::KeyUpdated(name));
                 }
+                index::check(&self.spec.local, &updated)?;
                 let bytes = item_bytes(&updated);
                 if bytes > ITEM_BYTES_MAX {
                     return Err(Refusal::UpdatedItemTooLarge);
                 }
                 let image = image_of(&updated);
-                Ok(Some(After { image, bytes, item: write.returns.new.then_some(updated) }))
+                Ok(Some(After { image, bytes, item: self.keeps_item(write).then_some(updated) }))
             }
         }
+    }
+
+    /// Whether the item after the write is needed beside its image.
+    fn keeps_item(&self, write: &Write) -> bool {
+        write.returns.new || !self.spec.local.is_empty()
     }
 
     /// The key attribute that an update changed, if it did.
@@ -126,7 +135,11 @@ impl Evaluator {
         let old_image = before.state.as_ref().and_then(|state| state.image.as_ref());
         let unchanged = old_image == after.as_ref().map(|after| &after.image);
         let nothing = unchanged && (after.is_none() || !self.marks.is_global());
+        let new = after.as_ref().and_then(|after| after.item.as_ref());
+        let indexes = (&self.spec.schema, self.spec.local.as_slice());
+        let index_units = index::write_units(indexes, &key, before.item.as_ref(), new);
         let done = Done {
+            index_units,
             old: if write.returns.old { before.item } else { None },
             old_bytes: before.bytes,
             new_bytes: after.as_ref().map_or(0, |after| after.bytes),
@@ -136,6 +149,7 @@ impl Evaluator {
             Some(after) => (Some(after.image), after.bytes, after.item),
             None => (None, 0, None),
         };
+        let new = new.filter(|_| write.returns.new);
         let outcome = WriteOutcome::Done(Done { new, ..done });
         if nothing {
             return Evaluated::Answer { outcome, after: before.since };

@@ -15,6 +15,7 @@ fn request() -> PageRequest {
         bytes_max: PAGE_BYTES_MAX,
         filter: None,
         count_only: false,
+        index: None,
     }
 }
 

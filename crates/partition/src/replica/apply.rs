@@ -5,7 +5,8 @@
 //!
 //! # Invariants
 //!
-//! - Item, tombstone, change record and header of an entry share one engine batch.
+//! - Item, tombstone, entries of local indexes, change record and header of an entry share one engine
+//!   batch.
 //! - No decodable command panics, whatever its numbers.
 //!
 //! Tested by `replica/tests.rs`.
@@ -15,8 +16,9 @@ use crate::PartitionError;
 use crate::command::{Batch, Command, ItemMutation, Mutation, Note};
 use crate::header::{Header, Marks};
 use crate::layout::{self, PartitionSpec};
-use crate::record::{ChangeRecord, Tombstone, encode_item_record};
+use crate::record::{ChangeRecord, Image, Tombstone, encode_item_record, item_of};
 use meridian_base::{Cause, Hlc, Incarnation, Origin, Position, RegionId};
+use meridian_model::Item;
 use meridian_storage as storage;
 use std::sync::Arc;
 
@@ -212,7 +214,33 @@ impl Staged {
                 }
             }
         }
+        self.index(spec, &item);
         self.log_change(spec, item, origin, commit_ms);
+    }
+
+    /// Moves the item's entries in the local indexes. A table that has some keeps old images, so
+    /// that nothing is read here.
+    fn index(&mut self, spec: &PartitionSpec, item: &ItemMutation) {
+        if spec.local.is_empty() {
+            return;
+        }
+        // An image that cannot be read was never made by this program, and has no entries.
+        let read = |image: Option<&Image>| image.and_then(|image| item_of(image).ok());
+        let (before, after) = (read(item.old.as_ref()), read(item.image.as_ref()));
+        for (number, index) in layout::local_numbers(spec) {
+            let entry =
+                |state: Option<&Item>| state.and_then(|state| index.entry(&item.key, state));
+            let (before, after) = (entry(before.as_ref()), entry(after.as_ref()));
+            if before == after {
+                continue;
+            }
+            if let Some(entry) = before {
+                self.batch.delete(layout::local_key(spec.table, number, &entry));
+            }
+            if let Some(entry) = after {
+                self.batch.put(layout::local_key(spec.table, number, &entry), Vec::new());
+            }
+        }
     }
 
     fn log_change(

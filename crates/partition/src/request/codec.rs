@@ -7,7 +7,8 @@
 //! Tested by `request/tests.rs`.
 
 use super::{
-    Action, Done, Get, GetOutcome, Page, PageRequest, Refusal, Returns, Write, WriteOutcome,
+    Action, Done, Get, GetOutcome, IndexRead, Page, PageRequest, Refusal, Returns, Write,
+    WriteOutcome,
 };
 use crate::record::read_flag;
 use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var};
@@ -16,6 +17,7 @@ use meridian_model::{Item, Key, decode_item, decode_value, encode_item, encode_v
 use std::ops::Bound;
 
 const FORMAT: u8 = 1;
+const STRING: &str = "string";
 
 fn begin(bytes: &[u8]) -> Result<Reader<'_>, DecodeError> {
     let mut reader = Reader::new(bytes);
@@ -84,6 +86,8 @@ impl WriteOutcome {
                 put_item(&mut out, done.new.as_ref());
                 put_var(&mut out, done.old_bytes as u64);
                 put_var(&mut out, done.new_bytes as u64);
+                put_var(&mut out, done.index_units.len() as u64);
+                done.index_units.iter().for_each(|units| put_var(&mut out, u64::from(*units)));
             }
             WriteOutcome::ConditionFailed { old, old_bytes } => {
                 out.push(1);
@@ -103,6 +107,11 @@ impl WriteOutcome {
                         out.push(3);
                         put_bytes(&mut out, text.as_bytes());
                     }
+                    Refusal::IndexKeyType => out.push(4),
+                    Refusal::IndexKeyEmpty(kind) => {
+                        out.push(if *kind == STRING { 5 } else { 6 });
+                    }
+                    Refusal::IndexKeyTooLong => out.push(7),
                 }
             }
         }
@@ -118,6 +127,7 @@ impl WriteOutcome {
                 new: read_item(&mut reader)?,
                 old_bytes: read_size(&mut reader)?,
                 new_bytes: read_size(&mut reader)?,
+                index_units: read_units(&mut reader)?,
             }),
             1 => WriteOutcome::ConditionFailed {
                 old: read_item(&mut reader)?,
@@ -128,6 +138,10 @@ impl WriteOutcome {
                 1 => Refusal::UpdatedItemTooLarge,
                 2 => Refusal::KeyUpdated(reader.str()?.to_owned()),
                 3 => Refusal::Expression(reader.str()?.to_owned()),
+                4 => Refusal::IndexKeyType,
+                5 => Refusal::IndexKeyEmpty(STRING),
+                6 => Refusal::IndexKeyEmpty("binary"),
+                7 => Refusal::IndexKeyTooLong,
                 _ => return Err(DecodeError::Unknown("refusal")),
             }),
             _ => return Err(DecodeError::Unknown("outcome")),
@@ -183,6 +197,7 @@ impl PageRequest {
         put_var(&mut out, self.limit.map_or(0, |limit| u64::from(limit) + 1));
         put_var(&mut out, self.bytes_max as u64);
         put_condition(&mut out, self.filter.as_ref());
+        put_index(&mut out, self.index.as_ref());
         out
     }
 
@@ -205,6 +220,7 @@ impl PageRequest {
             },
             bytes_max: read_size(&mut reader)?,
             filter: read_condition(&mut reader)?,
+            index: read_index(&mut reader)?,
         };
         reader.end()?;
         Ok(request)
@@ -220,6 +236,7 @@ impl Page {
         put_var(&mut out, u64::from(self.scanned));
         put_var(&mut out, u64::from(self.count));
         put_var(&mut out, self.bytes as u64);
+        put_var(&mut out, u64::from(self.fetched));
         meridian_base::change::put_image(&mut out, self.resume.as_deref());
         out
     }
@@ -234,6 +251,7 @@ impl Page {
         page.scanned = read_u32(reader.var()?)?;
         page.count = read_u32(reader.var()?)?;
         page.bytes = read_size(&mut reader)?;
+        page.fetched = read_u32(reader.var()?)?;
         page.resume = meridian_base::change::read_image(&mut reader)?;
         reader.end()?;
         Ok(page)
@@ -287,6 +305,37 @@ fn read_condition(reader: &mut Reader<'_>) -> Result<Option<Condition>, DecodeEr
     }
     let source = ExpressionSource::decode(reader)?;
     Condition::from_source(&source).map(Some).map_err(|_| DecodeError::Unknown("expression"))
+}
+
+fn put_index(out: &mut Vec<u8>, index: Option<&IndexRead>) {
+    let Some(index) = index else { return out.push(0) };
+    out.push(1 | (u8::from(index.whole) << 1) | (u8::from(index.shown.is_some()) << 2));
+    out.push(index.number);
+    if let Some(names) = &index.shown {
+        put_var(out, names.len() as u64);
+        names.iter().for_each(|name| put_bytes(out, name.as_bytes()));
+    }
+}
+
+fn read_index(reader: &mut Reader<'_>) -> Result<Option<IndexRead>, DecodeError> {
+    let flags = reader.u8()?;
+    match flags {
+        0 => return Ok(None),
+        1 | 3 | 5 | 7 => {}
+        _ => return Err(DecodeError::Unknown("index")),
+    }
+    let mut index = IndexRead { number: reader.u8()?, shown: None, whole: flags & 2 != 0 };
+    if flags & 4 != 0 {
+        let count = reader.len()?;
+        let names = (0..count).map(|_| reader.str().map(str::to_owned));
+        index.shown = Some(names.collect::<Result<_, _>>()?);
+    }
+    Ok(Some(index))
+}
+
+fn read_units(reader: &mut Reader<'_>) -> Result<Vec<u32>, DecodeError> {
+    let count = reader.len()?;
+    (0..count).map(|_| read_u32(reader.var()?)).collect()
 }
 
 fn put_bound(out: &mut Vec<u8>, bound: &Bound<Vec<u8>>) {

@@ -22,12 +22,17 @@ fn writes_round_trip() {
 
 #[test]
 fn outcomes_round_trip() {
-    let done = Done { old: Some(item(1, "a")), new: None, old_bytes: 9, new_bytes: 0 };
+    let old = Some(item(1, "a"));
+    let done = Done { old, new: None, old_bytes: 9, new_bytes: 0, index_units: vec![0, 2] };
     let refusals = [
         Refusal::ItemTooLarge,
         Refusal::UpdatedItemTooLarge,
         Refusal::KeyUpdated("p".to_owned()),
         Refusal::Expression("An operand has the wrong type".to_owned()),
+        Refusal::IndexKeyType,
+        Refusal::IndexKeyEmpty("string"),
+        Refusal::IndexKeyEmpty("binary"),
+        Refusal::IndexKeyTooLong,
     ];
     let outcomes = refusals.map(WriteOutcome::Refused).into_iter().chain([
         WriteOutcome::Done(done),
@@ -53,6 +58,11 @@ fn reads_round_trip() {
             bytes_max: 1024,
             filter: Some(condition("v = :v", &[(":v", text("x"))])),
             count_only: limit.is_none(),
+            index: limit.map(|limit| IndexRead {
+                number: 3,
+                shown: (limit > 0).then(|| vec!["p".to_owned(), "s".to_owned()]),
+                whole: limit > 0,
+            }),
         };
         assert_eq!(PageRequest::decode(&request.encode()), Ok(request));
     }
@@ -61,6 +71,7 @@ fn reads_round_trip() {
         scanned: 3,
         count: 2,
         bytes: 40,
+        fetched: 5,
         resume: Some(vec![1, 2]),
     };
     assert_eq!(Page::decode(&page.encode()), Ok(page));

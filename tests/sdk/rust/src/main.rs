@@ -21,10 +21,12 @@ const CONVERGENCE: Duration = Duration::from_secs(20);
 type Item = HashMap<String, AttributeValue>;
 
 fn connect(endpoint: &str, region: &str) -> Client {
+    let key = |name| std::env::var(name).unwrap_or_else(|_| "any".to_owned());
+    let (id, secret) = (key("AWS_ACCESS_KEY_ID"), key("AWS_SECRET_ACCESS_KEY"));
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
-        .credentials_provider(Credentials::new("any", "any", None, None, "fixed"))
+        .credentials_provider(Credentials::new(id, secret, None, None, "environment"))
         .endpoint_url(endpoint)
         .retry_config(RetryConfig::disabled())
         .http_client(aws_smithy_http_client::Builder::new().build_http())

@@ -1,0 +1,19 @@
+//! GetResourcePolicy.
+
+use meridian_wire::json::Object;
+use meridian_wire::{ApiError, Fields};
+
+use crate::backend::Backend;
+use crate::{policies, resources};
+
+/// Answers GetResourcePolicy.
+pub fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
+    let (arn, table) = resources::take(backend, &mut fields)?;
+    let policy = table.own.policy.as_ref().ok_or_else(|| policies::not_found(&arn))?;
+    let mut out = Vec::new();
+    let mut answer = Object::open(&mut out);
+    answer.text("Policy", &policy.text);
+    answer.text("RevisionId", &policy.revision.to_string());
+    answer.close();
+    Ok(out)
+}

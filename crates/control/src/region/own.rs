@@ -1,0 +1,159 @@
+//! Settings that belong to one region's copy of a table and are never copied to another: tags, the
+//! resource policy, the switch of Contributor Insights.
+//!
+//! # Invariants
+//!
+//! - A table has at most [`TAGS_MAX`] tags.
+//! - Each new policy has a higher revision than the one before, also over its absence.
+//! - A refused change changes nothing.
+//!
+//! Tested by `region/tests.rs`.
+
+use super::RegionState;
+use super::command::{CommandResult, Done, Refusal};
+use crate::table::TableStatus;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Most tags of a table (AWS: service quotas).
+pub const TAGS_MAX: usize = 50;
+
+/// A resource policy: kept and shown, never evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourcePolicy {
+    /// The document, as it was given.
+    pub text: String,
+    /// Its revision; AWS makes them of 13 digits too.
+    pub revision: u64,
+}
+
+/// What Contributor Insights would count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InsightsMode {
+    /// ACCESSED_AND_THROTTLED_KEYS.
+    AccessedAndThrottledKeys,
+    /// THROTTLED_KEYS.
+    ThrottledKeys,
+}
+
+/// The switch of Contributor Insights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Insights {
+    /// The mode while it is on.
+    pub mode: Option<InsightsMode>,
+    /// When it was last switched, ms since the Unix epoch.
+    pub changed_ms: u64,
+}
+
+/// All of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OwnSettings {
+    /// The tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<ResourcePolicy>,
+    /// The revision of the last policy, also of one that is gone.
+    #[serde(default)]
+    pub last_revision: u64,
+    /// The switch; none as long as nobody touched it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insights: Option<Insights>,
+}
+
+impl OwnSettings {
+    /// True when nothing was ever set.
+    pub fn is_default(&self) -> bool {
+        *self == OwnSettings::default()
+    }
+}
+
+/// Which policy a change expects to find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExpectedPolicy {
+    /// Any or none.
+    Any,
+    /// None.
+    Absent,
+    /// The one of this revision.
+    Revision(u64),
+}
+
+/// A change of one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OwnChange {
+    /// Adds tags, or gives them other values.
+    Tag(BTreeMap<String, String>),
+    /// Takes tags away; unknown ones are no error.
+    Untag(Vec<String>),
+    /// Sets the policy.
+    SetPolicy {
+        /// The document.
+        text: String,
+        /// What it replaces.
+        expected: ExpectedPolicy,
+    },
+    /// Takes the policy away; one that is not there is no error, unless a revision is expected.
+    DropPolicy(ExpectedPolicy),
+    /// Turns Contributor Insights on, or off.
+    Insights(Option<InsightsMode>),
+}
+
+impl RegionState {
+    pub(super) fn change_own(
+        &mut self,
+        name: &str,
+        change: &OwnChange,
+        at_ms: u64,
+    ) -> CommandResult {
+        let table = self.tables.get_mut(name).ok_or(Refusal::TableNotFound)?;
+        match table.status {
+            TableStatus::Active | TableStatus::Updating => {}
+            TableStatus::Creating | TableStatus::Deleting => {
+                return Err(Refusal::InUse { status: table.status });
+            }
+        }
+        table.own.change(change, at_ms)?;
+        Ok(Done::Table(table.id))
+    }
+}
+
+impl OwnSettings {
+    pub(super) fn change(&mut self, change: &OwnChange, at_ms: u64) -> Result<(), Refusal> {
+        match change {
+            OwnChange::Tag(tags) => {
+                let new = tags.keys().filter(|key| !self.tags.contains_key(*key)).count();
+                if self.tags.len() + new > TAGS_MAX {
+                    return Err(Refusal::TooManyTags);
+                }
+                self.tags.extend(tags.clone());
+            }
+            OwnChange::Untag(keys) => self.tags.retain(|key, _| !keys.contains(key)),
+            OwnChange::SetPolicy { text, expected } => {
+                self.expect(*expected)?;
+                let revision = at_ms.max(self.last_revision + 1);
+                self.last_revision = revision;
+                self.policy = Some(ResourcePolicy { text: text.clone(), revision });
+            }
+            OwnChange::DropPolicy(expected) => {
+                self.expect(*expected)?;
+                self.policy = None;
+            }
+            OwnChange::Insights(mode) => {
+                self.insights = Some(Insights { mode: *mode, changed_ms: at_ms });
+            }
+        }
+        Ok(())
+    }
+
+    fn expect(&self, expected: ExpectedPolicy) -> Result<(), Refusal> {
+        let found = self.policy.as_ref().map(|policy| policy.revision);
+        let fits = match expected {
+            ExpectedPolicy::Any => true,
+            ExpectedPolicy::Absent => found.is_none(),
+            ExpectedPolicy::Revision(revision) => found == Some(revision),
+        };
+        if fits { Ok(()) } else { Err(Refusal::OtherPolicy) }
+    }
+}
