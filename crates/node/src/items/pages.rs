@@ -50,6 +50,7 @@ impl Items {
             page.scanned += part.scanned;
             page.count += part.count;
             page.bytes += part.bytes;
+            page.fetched += part.fetched;
             page.items.extend(part.items);
             page.resume = part.resume;
             if page.resume.is_some() {
