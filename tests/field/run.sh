@@ -74,7 +74,11 @@ meridian drill region-loss --fault blackhole-net --trials "$region_trials" \
   --report "$FIELD/region-loss" --start-node "$here/start_node.sh"
 
 step "node 2 is gone for good, an empty one takes its place"
-kill -9 "$(cat "$FIELD/node-2.pid")"
+old=$(cat "$FIELD/node-2.pid")
+kill -9 "$old"
+# Its sockets are its own until it has ended, as a zombie or wholly.
+ended() { [[ ! -e /proc/$old/stat || $(sed 's/.*) //' "/proc/$old/stat") == Z* ]]; }
+await 10 ended
 rm -r "$FIELD/node-2.pid" "$FIELD/data-2"
 one=(--endpoint http://10.1.0.11:8100 --cluster-secret-file "$FIELD/cluster.secret")
 clients "$PROGRAM" admin node remove 2 "${one[@]}"

@@ -1,4 +1,4 @@
-"""Unmodified boto3 against a node: a table's life, items, expressions, pages.
+"""Unmodified boto3 against a node: a table's life, items, expressions, an index, settings, pages.
 
 Usage: boto3_first_table.py ENDPOINT [REPLICA_REGION=ENDPOINT ...]
 
@@ -69,6 +69,47 @@ def items(table):
     assert page["ScannedCount"] == 10
 
 
+def by_length(table, artist, **more):
+    """The lengths of an artist's songs as the index has them."""
+    condition = Key("artist").eq(artist)
+    page = table.query(IndexName="by-length", KeyConditionExpression=condition, **more)
+    return [int(song["length"]) for song in page["Items"]]
+
+
+def index(table):
+    # Song 1 was lengthened to 20.
+    lengths = sorted([20] + [n * 10 for n in range(4, 60, 3)])
+    assert by_length(table, "a1", ConsistentRead=True) == lengths
+    backwards = by_length(table, "a1", ConsistentRead=True, ScanIndexForward=False, Limit=3)
+    assert backwards == lengths[:-4:-1], backwards
+    page = table.query(
+        IndexName="by-length",
+        KeyConditionExpression=Key("artist").eq("a1") & Key("length").between(100, 200),
+        Select="ALL_ATTRIBUTES",
+        ConsistentRead=True,
+        ReturnConsumedCapacity="INDEXES",
+    )
+    assert all("tags" in song for song in page["Items"]) and page["Count"] == 4, page
+    assert "by-length" in page["ConsumedCapacity"]["LocalSecondaryIndexes"]
+
+
+def settings(table):
+    client, arn = table.meta.client, table.table_arn
+    client.tag_resource(ResourceArn=arn, Tags=[{"Key": "stage", "Value": "test"}])
+    assert client.list_tags_of_resource(ResourceArn=arn)["Tags"] == [{"Key": "stage", "Value": "test"}]
+    client.untag_resource(ResourceArn=arn, TagKeys=["stage"])
+    assert client.list_tags_of_resource(ResourceArn=arn)["Tags"] == []
+    put = client.put_resource_policy(ResourceArn=arn, Policy='{"Version": "2012-10-17"}')
+    kept = client.get_resource_policy(ResourceArn=arn)
+    assert kept["RevisionId"] == put["RevisionId"] and kept["Policy"].startswith("{")
+    client.delete_resource_policy(ResourceArn=arn, ExpectedRevisionId=put["RevisionId"])
+    on = {"TableName": table.name, "ContributorInsightsAction": "ENABLE"}
+    client.update_contributor_insights(**on)
+    shown = client.describe_contributor_insights(TableName=table.name)
+    assert shown["ContributorInsightsStatus"] == "ENABLED", shown
+    client.describe_continuous_backups(TableName=table.name)
+
+
 def pages(table):
     paginator = table.meta.client.get_paginator("scan")
     seen = set()
@@ -109,6 +150,10 @@ def everywhere(table, home, replicas):
                 lambda one=one, key=key: "Item" in one.get_item(Key=key, ConsistentRead=True),
             )
         until(f"{reader} has all", lambda one=one: one.scan(Select="COUNT")["Count"] >= 59)
+        until(
+            f"{reader} has the index",
+            lambda one=one: by_length(one, "a1") == by_length(table, "a1", ConsistentRead=True),
+        )
 
 
 def main():
@@ -125,6 +170,17 @@ def main():
         AttributeDefinitions=[
             {"AttributeName": "artist", "AttributeType": "S"},
             {"AttributeName": "song", "AttributeType": "N"},
+            {"AttributeName": "length", "AttributeType": "N"},
+        ],
+        LocalSecondaryIndexes=[
+            {
+                "IndexName": "by-length",
+                "KeySchema": [
+                    {"AttributeName": "artist", "KeyType": "HASH"},
+                    {"AttributeName": "length", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            },
         ],
         BillingMode="PAY_PER_REQUEST",
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
@@ -132,6 +188,8 @@ def main():
     table.wait_until_exists()
     assert name in [t.name for t in home.tables.all()]
     items(table)
+    index(table)
+    settings(table)
     pages(table)
     if replicas:
         everywhere(table, "us-east-1", replicas)

@@ -1,7 +1,8 @@
 //! `meridian verify`: do the replicas of each partition, and the regions of a global table, hold
 //! the same?
 //!
-//! Replicas are compared by digest at an equal applied index; regions item by item, with versions.
+//! Replicas are compared by digest at an equal applied index, and each with its own local indexes;
+//! regions item by item, with versions.
 //! Both are looked at again for a while before they count as different, because changes may be under
 //! way.
 //!

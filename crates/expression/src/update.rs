@@ -92,6 +92,15 @@ impl Update {
         self.actions.iter().map(UpdateAction::path)
     }
 
+    /// Tells whether every action takes something away.
+    pub fn only_removes(&self) -> bool {
+        !self.actions.is_empty()
+            && self.actions.iter().all(|action| match action {
+                UpdateAction::Remove(_) | UpdateAction::Delete(..) => true,
+                UpdateAction::Set(..) | UpdateAction::Add(..) => false,
+            })
+    }
+
     /// Refuses to write key attributes.
     pub fn check_keys(&self, schema: &KeySchema) -> Result<(), ExpressionError> {
         let key = self.paths().find(|path| schema.contains(&path.attribute));

@@ -1,5 +1,5 @@
-//! What a write does to the local indexes: refusals and cost. The entries themselves are moved when it
-//! is applied (`replica/apply.rs`).
+//! Local indexes: what a write may not do to them, what it costs in them, and whether they equal what
+//! the items say. The entries are moved when a write is applied (`replica/apply.rs`).
 //!
 //! # Invariants
 //!
@@ -10,9 +10,14 @@
 #[cfg(test)]
 mod tests;
 
+use crate::PartitionError;
+use crate::layout::{self, PartitionSpec};
+use crate::record::{decode_item_record, item_of};
 use crate::request::Refusal;
 use meridian_base::limits::SORT_KEY_BYTES_MAX;
+use meridian_model::local_index::item_of_entry;
 use meridian_model::{AttributeValue, Item, KeyKind, KeySchema, LocalIndex, item_bytes};
+use meridian_storage::{Control, Range, View};
 
 const WRITE_UNIT_BYTES: usize = 1024;
 
@@ -81,6 +86,85 @@ fn projected(schema: &KeySchema, index: &LocalIndex, item: &Item) -> Item {
 pub fn retained(item: &Item, names: &[String]) -> Item {
     let kept = item.iter().filter(|(name, _)| names.contains(name));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// How a local index differs from what the items say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexDifference {
+    /// The index.
+    pub index: String,
+    /// Items that should have an entry and have none.
+    pub missing: u64,
+    /// Entries that no item has.
+    pub stale: u64,
+}
+
+/// Compares the local indexes of a partition with its items, entry by entry, in one view. Reads all.
+pub fn differences(
+    view: &dyn View,
+    spec: &PartitionSpec,
+) -> Result<Vec<IndexDifference>, PartitionError> {
+    let mut found = Vec::new();
+    for (number, index) in layout::local_numbers(spec) {
+        let (missing, stale) =
+            (missing(view, spec, (number, index))?, stale(view, spec, (number, index))?);
+        if missing > 0 || stale > 0 {
+            found.push(IndexDifference { index: index.name.clone(), missing, stale });
+        }
+    }
+    Ok(found)
+}
+
+fn missing(
+    view: &dyn View,
+    spec: &PartitionSpec,
+    (number, index): (u8, &LocalIndex),
+) -> Result<u64, PartitionError> {
+    count(view, layout::items(spec.table, &spec.range), |key, value| {
+        let encoded = layout::encoded_of(key);
+        let Some(entry) = index.entry(encoded, &stored(value)?) else { return Ok(false) };
+        Ok(view.get(&layout::local_key(spec.table, number, &entry))?.is_none())
+    })
+}
+
+fn stale(
+    view: &dyn View,
+    spec: &PartitionSpec,
+    (number, index): (u8, &LocalIndex),
+) -> Result<u64, PartitionError> {
+    count(view, layout::local_entries(spec.table, number, &spec.range), |key, _| {
+        let entry = layout::entry_of(key);
+        let encoded = item_of_entry(entry).map_err(PartitionError::corrupt("index entry"))?;
+        let Some(value) = view.get(&layout::item_key(spec.table, &encoded))? else {
+            return Ok(true);
+        };
+        Ok(index.entry(&encoded, &stored(&value)?).as_deref() != Some(entry))
+    })
+}
+
+fn stored(value: &[u8]) -> Result<Item, PartitionError> {
+    let state = decode_item_record(value).map_err(PartitionError::corrupt("item"))?;
+    item_of(&state.image.unwrap_or_default()).map_err(PartitionError::corrupt("item"))
+}
+
+/// How many keys of a range are so.
+fn count(
+    view: &dyn View,
+    range: Range,
+    is_so: impl Fn(&[u8], &[u8]) -> Result<bool, PartitionError>,
+) -> Result<u64, PartitionError> {
+    let (mut count, mut damage) = (0, None);
+    view.scan(range, &mut |key, value| match is_so(key, value) {
+        Ok(so) => {
+            count += u64::from(so);
+            Control::Continue(())
+        }
+        Err(error) => {
+            damage = Some(error);
+            Control::Break(())
+        }
+    })?;
+    damage.map_or(Ok(count), Err)
 }
 
 fn units(item: &Item) -> u32 {

@@ -34,6 +34,8 @@ pub enum Action {
     Put(Item),
     /// Changes the item, or makes it from its key.
     Update(Update),
+    /// Changes the item; does nothing where there is none.
+    UpdateExisting(Update),
     /// Removes the item.
     Delete,
 }

@@ -66,6 +66,14 @@ pub(crate) fn update(n: i64, expression: &str, values: &[(&str, AttributeValue)]
     Write { action: Action::Update(update), ..put(n, "") }
 }
 
+/// The same update, of an item that is there.
+pub(crate) fn existing(write: Write) -> Write {
+    match write.action {
+        Action::Update(update) => Write { action: Action::UpdateExisting(update), ..write },
+        _ => panic!("not an update"),
+    }
+}
+
 pub(crate) fn when(write: Write, condition: Condition) -> Write {
     Write { condition: Some(condition), ..write }
 }

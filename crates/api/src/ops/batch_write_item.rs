@@ -226,7 +226,7 @@ impl TableWrites {
             let mut request = Object::open(list.element());
             let (member, part, item) = match action {
                 Action::Put(item) => ("PutRequest", "Item", item.clone()),
-                Action::Delete | Action::Update(_) => {
+                Action::Delete | Action::Update(_) | Action::UpdateExisting(_) => {
                     ("DeleteRequest", "Key", key.to_item(&self.table.definition.key))
                 }
             };

@@ -39,7 +39,12 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
         old_on_failure: request.old_on_failure,
     };
     let partition = key.partition.clone();
-    let action = Action::Update(request.update.clone());
+    // Deletions alone make no item, where `AttributeUpdates` told them.
+    let action = if request.from_legacy && request.update.only_removes() {
+        Action::UpdateExisting(request.update.clone())
+    } else {
+        Action::Update(request.update.clone())
+    };
     let update = Write { key, action, condition: request.condition, returns };
     let done = write(backend, &table, update).await;
     let done = if request.from_legacy { done.map_err(legacy::reworded)? } else { done? };

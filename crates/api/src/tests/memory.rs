@@ -234,7 +234,8 @@ fn evaluate(definition: &TableDefinition, items: &mut Items, write: Write) -> Wr
     let after = match write.action {
         Action::Put(item) => Some(item),
         Action::Delete => None,
-        Action::Update(update) => {
+        Action::UpdateExisting(_) if before.is_none() => None,
+        Action::Update(update) | Action::UpdateExisting(update) => {
             let updated = match &before {
                 Some(item) => update.apply(item),
                 None => update.create(&write.key.to_item(schema)),

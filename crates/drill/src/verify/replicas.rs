@@ -1,4 +1,5 @@
-//! The replicas of one partition, compared by digest at an equal applied index.
+//! The replicas of one partition, compared by digest at an equal applied index; and the local indexes
+//! of each, compared with its items, entry by entry, by the node itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +21,8 @@ struct Digest {
     applied: u64,
     hash: String,
     items: u64,
+    /// How local indexes differ from the items.
+    indexes: Vec<String>,
 }
 
 /// What differs between the replicas of a partition.
@@ -75,6 +78,9 @@ fn verdict(digests: &Digests) -> Verdict {
         return Verdict::NotComparable("no replica is known".to_owned());
     };
     for (node, digest) in &known {
+        if !digest.indexes.is_empty() {
+            return Verdict::Different(format!("node {node}: {}", digest.indexes.join(", ")));
+        }
         if digest.applied != theirs.applied {
             return Verdict::NotComparable(format!(
                 "node {first} has applied {}, node {node} {}",
@@ -103,7 +109,19 @@ fn parse(answer: &Value, partition: u64) -> anyhow::Result<Digest> {
         applied: one.get("applied").and_then(Value::as_u64).context("no applied index")?,
         hash: one.get("hash").context("no hash")?.to_string(),
         items: one.get("items").and_then(Value::as_u64).unwrap_or(0),
+        indexes: one
+            .get("index_differences")
+            .and_then(Value::as_array)
+            .map(|list| list.iter().map(index_difference).collect())
+            .unwrap_or_default(),
     })
+}
+
+fn index_difference(one: &Value) -> String {
+    let number = |name: &str| one.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let index = one.get("index").and_then(Value::as_str).unwrap_or_default();
+    let (missing, stale) = (number("missing"), number("stale"));
+    format!("index {index} lacks {missing} entries and has {stale} that no item has")
 }
 
 #[cfg(test)]
@@ -112,7 +130,7 @@ mod tests {
     use serde_json::json;
 
     fn digest(applied: u64, hash: &str) -> Result<Digest, String> {
-        Ok(Digest { applied, hash: hash.to_owned(), items: 1 })
+        Ok(Digest { applied, hash: hash.to_owned(), items: 1, indexes: Vec::new() })
     }
 
     #[test]
@@ -133,6 +151,11 @@ mod tests {
         let one = json!({"partition": 3, "node": 1, "applied": 9, "hash": "ab", "items": 4});
         assert_eq!(parse(&one, 3).unwrap().items, 4);
         assert_eq!(parse(&json!([{"partition": 1}, one]), 3).unwrap().applied, 9);
+        let odd = json!([{"index": "by-size", "missing": 2, "stale": 1}]);
+        let odd = json!({"partition": 3, "applied": 9, "hash": "ab", "index_differences": odd});
+        let digests = Digests::from([(1, Ok(parse(&odd, 3).unwrap()))]);
+        let Verdict::Different(what) = verdict(&digests) else { panic!("an index differs") };
+        assert!(what.contains("index by-size lacks 2 entries and has 1"), "{what}");
         assert!(parse(&json!([]), 3).is_err());
         assert!(parse(&json!({}), 3).is_err());
     }

@@ -5,7 +5,7 @@ use crate::node::Node;
 use crate::planner::{Seen, observe_region, silent_ms};
 use meridian_api::admin::AdminError;
 use meridian_base::GroupId;
-use meridian_partition::{layout, record, replica};
+use meridian_partition::{index, layout, record, replica};
 use meridian_storage::{Control, Range, View};
 use serde_json::{Value, json};
 use std::ops::Bound;
@@ -154,12 +154,17 @@ impl Node {
         let header = header.map(|bytes| meridian_partition::Header::decode(&bytes));
         let header = header.transpose().map_err(broken)?.unwrap_or_default();
         let hash = replica::state_hash(view.as_ref(), &hosted.spec).map_err(broken)?;
+        let indexes = index::differences(view.as_ref(), &hosted.spec).map_err(broken)?;
+        let indexes = indexes
+            .into_iter()
+            .map(|one| json!({"index": one.index, "missing": one.missing, "stale": one.stale}));
         Ok(json!({
             "partition": hosted.spec.partition.0,
             "node": self.id().0,
             "applied": header.applied.map_or(0, |at| at.index.0),
             "hash": format!("{hash:016x}"),
             "items": header.items,
+            "index_differences": indexes.collect::<Vec<_>>(),
         }))
     }
 

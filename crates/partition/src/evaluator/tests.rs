@@ -4,7 +4,8 @@ use super::*;
 use crate::header::Reader;
 use crate::request::{Done, Refusal, Write, WriteOutcome};
 use crate::testing::{
-    Leader, condition, delete, item, key, number, put, sequence, spec_in, text, update, when,
+    Leader, condition, delete, existing, item, key, number, put, sequence, spec_in, text, update,
+    when,
 };
 use meridian_base::RegionId;
 use meridian_base::limits::ITEM_BYTES_MAX;
@@ -298,4 +299,18 @@ fn closed_versions_wait_for_what_is_in_flight() {
     leader.flush();
     let last = leader.evaluator.close(9_000);
     assert_eq!((last.version, last.position), (Hlc::from_ms(9_000), Position(3)));
+}
+
+#[test]
+fn an_update_of_what_exists_makes_no_item() {
+    let mut leader = Leader::new(1);
+    let remove = existing(update(1, "REMOVE v", &[]));
+    assert_eq!(leader.done(&remove), WriteOutcome::Done(Done::default()));
+    assert_eq!((leader.get(1), leader.replica.header().items), (None, 0));
+    leader.done(&put(1, "a"));
+    leader.done(&remove);
+    assert_eq!(leader.get(1), Some(key(1).to_item(&crate::testing::spec_in(1).schema)));
+    leader.done(&delete(1));
+    leader.done(&remove);
+    assert_eq!(leader.get(1), None);
 }

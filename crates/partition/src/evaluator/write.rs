@@ -68,7 +68,7 @@ impl Evaluator {
         let image = state.as_ref().and_then(|state| state.image.as_ref());
         // A plain put or delete need not know what it replaces.
         let wanted = match &write.action {
-            Action::Update(_) => true,
+            Action::Update(_) | Action::UpdateExisting(_) => true,
             Action::Put(_) | Action::Delete => {
                 write.condition.is_some() || write.returns.old || !self.spec.local.is_empty()
             }
@@ -93,7 +93,8 @@ impl Evaluator {
                 let kept = self.keeps_item(write).then(|| item.clone());
                 Ok(Some(After { image: image_of(item), bytes, item: kept }))
             }
-            Action::Update(update) => {
+            Action::UpdateExisting(_) if before.item.is_none() => Ok(None),
+            Action::Update(update) | Action::UpdateExisting(update) => {
                 let updated = match &before.item {
                     Some(item) => update.apply(item),
                     None => update.create(&write.key.to_item(&self.spec.schema)),

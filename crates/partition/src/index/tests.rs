@@ -1,3 +1,5 @@
+//! Tests of `index`.
+
 use super::*;
 use crate::layout::{self, PartitionSpec};
 use crate::read;
@@ -127,6 +129,27 @@ fn any_write() -> impl Strategy<Value = Write> {
         (0..4i64, value).prop_map(|(n, v)| update(n, "SET v = :v", &[(":v", text(v))])),
         (0..4i64).prop_map(|n| update(n, "SET v = :v", &[(":v", number(1))])),
     ]
+}
+
+#[test]
+fn an_entry_too_many_or_too_few_is_found() {
+    let mut leader = leader();
+    leader.done(&put(1, "a"));
+    leader.done(&put(2, "b"));
+    let engine = Arc::clone(leader.replica.engine());
+    let found = || differences(engine.view().unwrap().as_ref(), &spec()).unwrap();
+    assert_eq!(found(), []);
+    let entry = |n, v| {
+        let entry = spec().local[0].entry(key(n).encode().as_bytes(), &item(n, v)).unwrap();
+        layout::local_key(spec().table, 0, &entry)
+    };
+    let mut batch = meridian_storage::Batch::new();
+    batch.delete(entry(1, "a"));
+    batch.put(entry(2, "z"), Vec::new());
+    batch.put(entry(3, "c"), Vec::new());
+    engine.write(batch).unwrap();
+    let index = "by-v".to_owned();
+    assert_eq!(found(), [IndexDifference { index, missing: 1, stale: 2 }]);
 }
 
 proptest! {

@@ -39,6 +39,10 @@ impl Write {
                 update.source().encode(&mut out);
             }
             Action::Delete => out.push(2),
+            Action::UpdateExisting(update) => {
+                out.push(3);
+                update.source().encode(&mut out);
+            }
         }
         put_condition(&mut out, self.condition.as_ref());
         let Returns { old, new, old_on_failure } = self.returns;
@@ -53,11 +57,9 @@ impl Write {
             key: read_key(&mut reader)?,
             action: match reader.u8()? {
                 0 => Action::Put(decode_item(&mut reader)?),
-                1 => Action::Update(
-                    Update::from_source(&ExpressionSource::decode(&mut reader)?)
-                        .map_err(|_| DecodeError::Unknown("expression"))?,
-                ),
+                1 => Action::Update(read_update(&mut reader)?),
                 2 => Action::Delete,
+                3 => Action::UpdateExisting(read_update(&mut reader)?),
                 _ => return Err(DecodeError::Unknown("action")),
             },
             condition: read_condition(&mut reader)?,
@@ -297,6 +299,11 @@ fn put_condition(out: &mut Vec<u8>, condition: Option<&Condition>) {
             condition.source().encode(out);
         }
     }
+}
+
+fn read_update(reader: &mut Reader<'_>) -> Result<Update, DecodeError> {
+    Update::from_source(&ExpressionSource::decode(reader)?)
+        .map_err(|_| DecodeError::Unknown("expression"))
 }
 
 fn read_condition(reader: &mut Reader<'_>) -> Result<Option<Condition>, DecodeError> {

@@ -1,5 +1,7 @@
+//! Tests of `request`.
+
 use super::*;
-use crate::testing::{condition, delete, item, key, number, put, text, update, when};
+use crate::testing::{condition, delete, existing, item, key, number, put, text, update, when};
 use proptest::prelude::*;
 
 fn writes() -> Vec<Write> {
@@ -10,6 +12,7 @@ fn writes() -> Vec<Write> {
         when(put(4, "c"), condition("attribute_not_exists(p) OR v = :v", &[(":v", text("x"))])),
         Write { key: Key { partition: text("only"), sort: None }, ..delete(1) },
         Write { action: Action::Update(Update::new(Vec::new()).unwrap()), ..put(1, "") },
+        existing(update(3, "REMOVE v", &[])),
     ]
 }
 
@@ -93,7 +96,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_without_panic(
         bytes: Vec<u8>,
-        which in 0usize..6,
+        which in 0usize..7,
         at: prop::sample::Index,
         flip in 1u8..,
     ) {
