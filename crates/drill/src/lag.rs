@@ -7,7 +7,7 @@
 //! - The region that took the write is not distinguished: it shows the marker at once, and a sample
 //!   is the longest wait of any region that shows it.
 //!
-//! Tested by `rehearsal.rs`.
+//! Tested by `rehearsal.rs`, the choice of samples below.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,6 +75,17 @@ impl LagProbe {
         let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
         waits.iter().map(|(written, lag)| LagSample { written: *written, lag: *lag }).collect()
     }
+}
+
+/// The samples of the steady state: written from `from` on, and shown everywhere before `fault`. A
+/// marker that the fault overtook is a stranded write; it counts as shown only when the new region's
+/// markers are.
+pub fn steady(
+    samples: &[LagSample],
+    (from, fault): (Nanos, Nanos),
+) -> impl Iterator<Item = &LagSample> {
+    let shown_by = |sample: &LagSample| sample.written.saturating_add(sample.lag);
+    samples.iter().filter(move |sample| sample.written >= from && shown_by(sample) <= fault)
 }
 
 async fn write_markers(
@@ -161,5 +172,20 @@ impl Looker {
             let longest = waits.entry(marker.written).or_insert(0);
             *longest = (*longest).max(lag);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_that_the_fault_overtook_says_nothing_of_the_steady_state() {
+        let sample = |written, lag| LagSample { written, lag };
+        // A cold start; two of the steady state; a stranded one; one of the new region.
+        let samples =
+            [sample(1, 9), sample(20, 5), sample(40, 60), sample(98, 1_200), sample(120, 5)];
+        let found: Vec<Nanos> = steady(&samples, (10, 100)).map(|one| one.written).collect();
+        assert_eq!(found, [20, 40]);
     }
 }

@@ -19,7 +19,7 @@ use crate::admin::{self, StrandedWrite};
 use crate::args::RegionFault;
 use crate::client::Client;
 use crate::items;
-use crate::lag::LagProbe;
+use crate::lag::{self, LagProbe};
 use crate::load::{Load, Mix, eventually};
 use crate::record::{Fate, Key, Nanos, Record};
 use crate::report::{LagSample, Trial, TrialReport, buckets, ms};
@@ -250,8 +250,8 @@ fn measures(records: &[Record], course: &Course) -> BTreeMap<String, f64> {
     let mut measures = BTreeMap::new();
     // The first seconds are those of a cold start; the steady state is what lies before the fault.
     let begin = records.iter().map(|one| one.intended).min().unwrap_or(0) + 2 * SECOND;
-    let steady = |sample: &&LagSample| (begin..course.fault.began).contains(&sample.written);
-    let lags: Vec<f64> = course.lags.iter().filter(steady).map(|one| ms(one.lag)).collect();
+    let steady = lag::steady(&course.lags, (begin, course.fault.began));
+    let lags: Vec<f64> = steady.map(|sample| ms(sample.lag)).collect();
     for (name, percent) in [("lag_ms_p50", 50.0), ("lag_ms_p99", 99.0)] {
         if let Some(lag) = percentile(&lags, percent) {
             measures.insert(name.to_owned(), lag);
