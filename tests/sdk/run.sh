@@ -5,27 +5,9 @@
 set -euo pipefail
 program=$(realpath "$1")
 here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-running=()
-stop() {
-  for pid in "${running[@]}"; do kill "$pid" 2>/dev/null || true; done
-  for pid in "${running[@]}"; do wait "$pid" 2>/dev/null || true; done
-  rm -rf "$work"
-}
-trap stop EXIT
+source "$here/../servers.sh"
 
 "$here/prepare.sh" "$work/clients"
-
-# Waits until a file holds a line that matches, for a minute at most.
-await() {
-  for _ in $(seq 600); do
-    if grep -q "$2" "$1"; then return; fi
-    sleep 0.1
-  done
-  echo "never: $2" >&2
-  cat "$1" >&2
-  return 1
-}
 
 journeys() { "$here/journeys.sh" "$work/clients" "$@"; }
 

@@ -118,11 +118,7 @@ impl From<f64> for Consumed {
 
 /// Returns the units of reading so many bytes at once.
 pub fn read_units(bytes: usize, consistency: Consistency) -> f64 {
-    let units = whole(bytes, READ_UNIT_BYTES);
-    match consistency {
-        Consistency::Strong => units,
-        Consistency::Eventual => units / 2.0,
-    }
+    at(whole(bytes, READ_UNIT_BYTES), consistency)
 }
 
 /// Returns the units of writing one item: the larger of before and after counts.
@@ -132,9 +128,13 @@ fn write_units(old_bytes: usize, new_bytes: usize) -> f64 {
 
 /// Returns the units of reading so many blocks of 4 KB.
 pub fn block_units(blocks: u32, consistency: Consistency) -> f64 {
+    at(f64::from(blocks), consistency)
+}
+
+fn at(strong_units: f64, consistency: Consistency) -> f64 {
     match consistency {
-        Consistency::Strong => f64::from(blocks),
-        Consistency::Eventual => f64::from(blocks) / 2.0,
+        Consistency::Strong => strong_units,
+        Consistency::Eventual => strong_units / 2.0,
     }
 }
 

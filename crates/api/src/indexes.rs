@@ -8,18 +8,16 @@
 
 use std::collections::BTreeSet;
 
-use meridian_base::limits::SORT_KEY_BYTES_MAX;
 use meridian_control::region::TableRecord;
 use meridian_control::table::TableDefinition;
 use meridian_model::{
-    AttributeValue, DecodeError, IndexProjection, Item, KeyAttribute, KeyKind, KeySchema,
-    LocalIndex,
+    DecodeError, IndexProjection, Item, KeyAttribute, KeyError, KeySchema, LocalIndex,
 };
 use meridian_partition::IndexRead;
 use meridian_wire::{ApiError, Fields, Node};
 
-use crate::errors::{invalid, invalid_parameter};
-use crate::keys::{Element, elements};
+use crate::errors::{invalid, invalid_parameter, key as key_error};
+use crate::keys::{self, Element};
 
 /// Most local indexes of a table (AWS: service quotas).
 const LOCAL_INDEXES_MAX: usize = 5;
@@ -56,8 +54,8 @@ fn local_index(
     key: &KeySchema,
 ) -> Result<LocalIndex, ApiError> {
     let name = fields.take_text("IndexName").unwrap_or_default();
-    let stated = elements(&mut fields);
-    crate::keys::check_elements(&stated, attributes)?;
+    let stated = keys::elements(&mut fields);
+    keys::check_elements(&stated, attributes)?;
     if key.sort.is_none() {
         return Err(invalid_parameter(
             "Table KeySchema does not have a range key, which is required when specifying a \
@@ -72,7 +70,7 @@ fn local_index(
             key.partition.name
         )));
     }
-    let sort = stated.get(1).and_then(|element| crate::keys::find(attributes, &element.name));
+    let sort = stated.get(1).and_then(|element| keys::find(attributes, &element.name));
     let sort = sort.cloned().ok_or_else(|| {
         invalid_parameter(format!("Index KeySchema does not have a range key for index: {name}"))
     })?;
@@ -121,43 +119,33 @@ pub fn key_names<'a>(key: &'a KeySchema, indexes: &'a [LocalIndex]) -> Vec<&'a s
 /// Refuses an item to put whose index key attributes cannot be keys.
 pub fn check_item(definition: &TableDefinition, item: &Item) -> Result<(), ApiError> {
     for index in &definition.local_indexes {
-        if let Some(value) = item.get(&index.sort.name) {
-            check_value(index, value)?;
-        }
+        index.check(item).map_err(|error| refused(index, error))?;
     }
     Ok(())
 }
 
-fn check_value(index: &LocalIndex, value: &AttributeValue) -> Result<(), ApiError> {
-    let KeyAttribute { name, kind } = &index.sort;
-    if KeyKind::of(value) != Some(*kind) {
-        return Err(invalid_parameter(format!(
-            "Type mismatch for Index Key {name} Expected: {} Actual: {} IndexName: {}",
-            kind.name(),
-            value.type_name(),
-            index.name
-        )));
-    }
-    let (bytes, what) = match value {
-        AttributeValue::S(text) => (text.len(), "string"),
-        AttributeValue::B(bytes) => (bytes.len(), "binary"),
-        _ => return Ok(()),
-    };
-    if bytes == 0 {
-        return Err(invalid(format!(
+/// Words a refused value of an index key.
+fn refused(index: &LocalIndex, error: KeyError) -> ApiError {
+    let empty = |what| {
+        invalid(format!(
             "One or more parameter values are not valid. A value specified for a secondary index \
              key is not supported. The AttributeValue for a key attribute cannot contain an empty \
-             {what} value. IndexName: {}, IndexKey: {name}",
+             {what} value. IndexName: {}, IndexKey: {}",
+            index.name, index.sort.name
+        ))
+    };
+    match error {
+        KeyError::Mismatch { name, expected, actual } => invalid_parameter(format!(
+            "Type mismatch for Index Key {name} Expected: {expected} Actual: {actual} IndexName: {}",
             index.name
-        )));
+        )),
+        KeyError::EmptyString(_) => empty("string"),
+        KeyError::EmptyBinary(_) => empty("binary"),
+        KeyError::SortTooLong
+        | KeyError::PartitionTooLong
+        | KeyError::Missing(_)
+        | KeyError::NotTheSchema => key_error(error),
     }
-    if bytes > SORT_KEY_BYTES_MAX {
-        return Err(invalid_parameter(format!(
-            "Aggregated size of all range keys has exceeded the size limit of \
-             {SORT_KEY_BYTES_MAX} bytes"
-        )));
-    }
-    Ok(())
 }
 
 /// What a Query or Scan reads: the table, or one of its indexes.
@@ -201,13 +189,13 @@ impl<'a> Source<'a> {
     }
 
     /// Reads a key to start after; returns its bytes as the range has them.
-    pub fn start(&self, start: &Item) -> Result<Vec<u8>, meridian_model::KeyError> {
+    pub fn start(&self, start: &Item) -> Result<Vec<u8>, KeyError> {
         let table = &self.definition.key;
         let Some((_, index)) = self.index else {
             return Ok(table.key_exact(start)?.encode().into_bytes());
         };
         let names = self.start_names();
-        let not_the_schema = meridian_model::KeyError::NotTheSchema;
+        let not_the_schema = KeyError::NotTheSchema;
         if start.len() != names.len() || !names.iter().all(|name| start.contains_key(*name)) {
             return Err(not_the_schema);
         }

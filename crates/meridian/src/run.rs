@@ -52,18 +52,16 @@ pub async fn node(config: NodeConfig, kind: Kind) -> anyhow::Result<()> {
         running.ready().await;
         output::line(&format!("ready http://{}", running.clients.local()));
     }
-    let node = Arc::clone(&running.node);
     let ended = tokio::select! {
         signal = process::asked_to_stop() => {
             tracing::info!(signal = signal?, "node stops");
             Ok(())
         }
-        why = node.damaged() => {
+        why = running.node.damaged() => {
             tracing::error!(%why, "the engine is damaged: the node ends, and is rebuilt when it starts");
             Err(anyhow::anyhow!("the engine is damaged: {why}; start the node again to rebuild it"))
         }
     };
-    drop(node);
     running.stop().await;
     ended
 }

@@ -12,7 +12,7 @@
 use meridian_base::codec::DecodeError;
 
 use crate::key::{escape, read_value, split_prefix, unescape, value_bytes};
-use crate::schema::{KeyAttribute, KeyKind, KeySchema};
+use crate::schema::{KeyAttribute, KeyError, KeyKind, KeySchema, check_kind, check_sort_value};
 use crate::value::{AttributeValue, Item};
 
 /// Which attributes an index shows.
@@ -41,6 +41,13 @@ impl LocalIndex {
     /// The index's own key schema.
     pub fn schema(&self, table: &KeySchema) -> KeySchema {
         KeySchema::composite(table.partition.clone(), self.sort.clone())
+    }
+
+    /// Refuses an item whose attribute cannot be a key of the index; one that lacks it is in order.
+    pub fn check(&self, item: &Item) -> Result<(), KeyError> {
+        let Some(value) = item.get(&self.sort.name) else { return Ok(()) };
+        check_kind(&self.sort, value)?;
+        check_sort_value(&self.sort, value)
     }
 
     /// The key of an item's entry, by the item's encoded key; none when the item is not in the index.
@@ -135,6 +142,19 @@ mod tests {
         assert!(index(KeyKind::N).entry(&key, &item).is_some());
         item.remove("at");
         assert_eq!(index(KeyKind::N).entry(&key, &item), None);
+    }
+
+    #[test]
+    fn an_attribute_that_cannot_be_a_key_is_refused() {
+        let name = || "at".to_owned();
+        let check = |value| index(KeyKind::S).check(&item("a", b"1", value).1);
+        let text = |length| AttributeValue::S("x".repeat(length));
+        assert_eq!((check(text(1)), check(text(1024))), (Ok(()), Ok(())));
+        assert_eq!(check(text(0)), Err(KeyError::EmptyString(name())));
+        assert_eq!(check(text(1025)), Err(KeyError::SortTooLong));
+        let mismatch = KeyError::Mismatch { name: name(), expected: "S", actual: "N" };
+        assert_eq!(check(number(1)), Err(mismatch));
+        assert_eq!(index(KeyKind::S).check(&Item::new()), Ok(()));
     }
 
     #[test]

@@ -144,14 +144,8 @@ impl KeySchema {
             let value = item
                 .get(&attribute.name)
                 .ok_or_else(|| KeyError::Missing(attribute.name.clone()))?;
-            if KeyKind::of(value) == Some(attribute.kind) {
-                return Ok(value.clone());
-            }
-            Err(KeyError::Mismatch {
-                name: attribute.name.clone(),
-                expected: attribute.kind.name(),
-                actual: value.type_name(),
-            })
+            check_kind(attribute, value)?;
+            Ok(value.clone())
         })
     }
 
@@ -193,13 +187,32 @@ impl KeySchema {
 
     /// Refuses a sort key value that is empty or too long; a schema without sort key takes any.
     pub fn check_sort_value(&self, value: &AttributeValue) -> Result<(), KeyError> {
-        let Some(attribute) = &self.sort else { return Ok(()) };
-        not_empty(attribute, value)?;
-        if text_bytes(value) > SORT_KEY_BYTES_MAX {
-            return Err(KeyError::SortTooLong);
-        }
-        Ok(())
+        self.sort.as_ref().map_or(Ok(()), |attribute| check_sort_value(attribute, value))
     }
+}
+
+/// Refuses a value of another type.
+pub(crate) fn check_kind(attribute: &KeyAttribute, value: &AttributeValue) -> Result<(), KeyError> {
+    if KeyKind::of(value) == Some(attribute.kind) {
+        return Ok(());
+    }
+    Err(KeyError::Mismatch {
+        name: attribute.name.clone(),
+        expected: attribute.kind.name(),
+        actual: value.type_name(),
+    })
+}
+
+/// Refuses a value that is empty or too long for a sort key.
+pub(crate) fn check_sort_value(
+    attribute: &KeyAttribute,
+    value: &AttributeValue,
+) -> Result<(), KeyError> {
+    not_empty(attribute, value)?;
+    if text_bytes(value) > SORT_KEY_BYTES_MAX {
+        return Err(KeyError::SortTooLong);
+    }
+    Ok(())
 }
 
 fn not_empty(attribute: &KeyAttribute, value: &AttributeValue) -> Result<(), KeyError> {

@@ -14,37 +14,23 @@ use crate::PartitionError;
 use crate::layout::{self, PartitionSpec};
 use crate::record::{decode_item_record, item_of};
 use crate::request::Refusal;
-use meridian_base::limits::SORT_KEY_BYTES_MAX;
 use meridian_model::local_index::item_of_entry;
-use meridian_model::{AttributeValue, Item, KeyKind, KeySchema, LocalIndex, item_bytes};
+use meridian_model::{Item, KeyError, KeySchema, LocalIndex, item_bytes};
 use meridian_storage::{Control, Range, View};
 
 const WRITE_UNIT_BYTES: usize = 1024;
 
 /// Refuses an updated item whose index key attribute cannot be one.
 pub fn check(local: &[LocalIndex], item: &Item) -> Result<(), Refusal> {
-    for index in local {
-        let Some(value) = item.get(&index.sort.name) else { continue };
-        if KeyKind::of(value) != Some(index.sort.kind) {
-            return Err(Refusal::IndexKeyType);
+    let checked = local.iter().try_for_each(|index| index.check(item));
+    checked.map_err(|error| match error {
+        KeyError::EmptyString(_) => Refusal::IndexKeyEmpty("string"),
+        KeyError::EmptyBinary(_) => Refusal::IndexKeyEmpty("binary"),
+        KeyError::SortTooLong | KeyError::PartitionTooLong => Refusal::IndexKeyTooLong,
+        KeyError::Mismatch { .. } | KeyError::Missing(_) | KeyError::NotTheSchema => {
+            Refusal::IndexKeyType
         }
-        match value {
-            AttributeValue::S(text) if text.is_empty() => {
-                return Err(Refusal::IndexKeyEmpty("string"));
-            }
-            AttributeValue::B(bytes) if bytes.is_empty() => {
-                return Err(Refusal::IndexKeyEmpty("binary"));
-            }
-            AttributeValue::S(text) if text.len() > SORT_KEY_BYTES_MAX => {
-                return Err(Refusal::IndexKeyTooLong);
-            }
-            AttributeValue::B(bytes) if bytes.len() > SORT_KEY_BYTES_MAX => {
-                return Err(Refusal::IndexKeyTooLong);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    })
 }
 
 /// What a write costs in each index, write capacity units (AWS: provisioned throughput considerations
@@ -142,7 +128,8 @@ fn stale(
     })
 }
 
-fn stored(value: &[u8]) -> Result<Item, PartitionError> {
+/// The item of a stored record.
+pub fn stored(value: &[u8]) -> Result<Item, PartitionError> {
     let state = decode_item_record(value).map_err(PartitionError::corrupt("item"))?;
     item_of(&state.image.unwrap_or_default()).map_err(PartitionError::corrupt("item"))
 }

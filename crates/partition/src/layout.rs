@@ -179,13 +179,19 @@ pub fn parked(partition: PartitionId) -> Range {
     Range::prefix(&key(PARKED, partition.0, &[]))
 }
 
+/// What a partition holds of its table: items, tombstones, entries of local indexes.
+pub fn table_ranges(spec: &PartitionSpec) -> Vec<Range> {
+    let mut ranges = vec![items(spec.table, &spec.range), tombstones(spec.table, &spec.range)];
+    let local = |(number, _)| local_entries(spec.table, number, &spec.range);
+    ranges.extend(local_numbers(spec).map(local));
+    ranges
+}
+
 /// Every range of a partition, in the order in which a snapshot sends them. The marker of an
 /// unfinished install is not part of it.
 pub fn ranges(spec: &PartitionSpec) -> Vec<Range> {
     let own = |tag| Range::prefix(&key(tag, spec.partition.0, &[]));
-    let mut ranges = vec![items(spec.table, &spec.range), tombstones(spec.table, &spec.range)];
-    let local = |(number, _)| local_entries(spec.table, number, &spec.range);
-    ranges.extend(local_numbers(spec).map(local));
+    let mut ranges = table_ranges(spec);
     ranges.extend([
         own(CHANGE),
         own(CONFLICT),

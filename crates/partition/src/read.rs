@@ -11,14 +11,14 @@
 mod tests;
 
 use crate::PartitionError;
-use crate::index::retained;
+use crate::index::{retained, stored};
 use crate::layout::{self, PartitionSpec};
 use crate::record::{Tombstone, decode_item_record, item_of};
 use crate::request::{Get, GetOutcome, IndexRead, Page, PageRequest};
 use meridian_base::Version;
 use meridian_base::codec::DecodeError;
 use meridian_model::local_index::item_of_entry;
-use meridian_model::{EncodedKey, item_bytes};
+use meridian_model::{EncodedKey, Item, item_bytes};
 use meridian_storage::{Control, Engine, Range, View};
 use std::ops::Bound;
 use xxhash_rust::xxh64::xxh64;
@@ -81,9 +81,7 @@ fn add_entry(
         what: "index entry",
         source: DecodeError::Unknown("item of an index entry"),
     })?;
-    let state = decode_item_record(&bytes).map_err(PartitionError::corrupt("item"))?;
-    let item = item_of(&state.image.unwrap_or_default());
-    let whole = item.map_err(PartitionError::corrupt("item"))?;
+    let whole = stored(&bytes)?;
     let shown = index.shown.as_ref().map(|names| retained(&whole, names));
     page.scanned = page.scanned.saturating_add(1);
     page.bytes = page.bytes.saturating_add(item_bytes(shown.as_ref().unwrap_or(&whole)));
@@ -96,12 +94,7 @@ fn add_entry(
         }
         None => whole,
     };
-    if request.filter.as_ref().is_none_or(|filter| filter.matches(&item)) {
-        page.count = page.count.saturating_add(1);
-        if !request.count_only {
-            page.items.push(item);
-        }
-    }
+    keep(page, request, item);
     Ok(end_of(page, request, entry))
 }
 
@@ -121,14 +114,19 @@ fn add(
     } else {
         let image = state.image.unwrap_or_default();
         let item = item_of(&image).map_err(PartitionError::corrupt("item"))?;
-        if request.filter.as_ref().is_none_or(|filter| filter.matches(&item)) {
-            page.count = page.count.saturating_add(1);
-            if !request.count_only {
-                page.items.push(item);
-            }
-        }
+        keep(page, request, item);
     }
     Ok(end_of(page, request, key))
+}
+
+/// Answers with an item that the filter lets pass.
+fn keep(page: &mut Page, request: &PageRequest, item: Item) {
+    if request.filter.as_ref().is_none_or(|filter| filter.matches(&item)) {
+        page.count = page.count.saturating_add(1);
+        if !request.count_only {
+            page.items.push(item);
+        }
+    }
 }
 
 /// Ends the page where it has as much as it may.

@@ -191,11 +191,7 @@ impl PartitionReplica {
 /// Hashes a partition's items, tombstones, entries of local indexes, marks and header in a view.
 pub fn state_hash(view: &dyn View, spec: &PartitionSpec) -> Result<u64, PartitionError> {
     let mut hasher = Xxh64::new(0);
-    let mut ranges =
-        vec![layout::items(spec.table, &spec.range), layout::tombstones(spec.table, &spec.range)];
-    let local = |(number, _)| layout::local_entries(spec.table, number, &spec.range);
-    ranges.extend(layout::local_numbers(spec).map(local));
-    for range in ranges {
+    for range in layout::table_ranges(spec) {
         view.scan(range, &mut |key, value| {
             for part in [key, value] {
                 hasher.update(&(part.len() as u64).to_be_bytes());

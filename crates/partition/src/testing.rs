@@ -2,13 +2,15 @@
 
 use crate::evaluator::{Evaluated, Evaluator, Sealed};
 use crate::replica::{ApplyOutcome, Entry, PartitionReplica, Payload};
-use crate::request::{Action, Get, Returns, Write, WriteOutcome};
+use crate::request::{Action, Get, PageRequest, Returns, Write, WriteOutcome};
 use crate::{Command, LogPosition, PartitionSpec, read};
+use meridian_base::limits::PAGE_BYTES_MAX;
 use meridian_base::{Hlc, Incarnation, LogIndex, PartitionId, RegionId, Sequence, TableId};
 use meridian_expression::{Condition, ExpressionKind, Placeholders, Update};
 use meridian_model::{AttributeValue, Item, Key, KeyAttribute, KeyKind, KeyRange, KeySchema};
 use meridian_storage::{Engine, MemoryEngine};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 pub(crate) fn spec_in(region: u16) -> PartitionSpec {
@@ -64,6 +66,20 @@ pub(crate) fn condition(expression: &str, values: &[(&str, AttributeValue)]) -> 
 pub(crate) fn update(n: i64, expression: &str, values: &[(&str, AttributeValue)]) -> Write {
     let update = Update::parse(expression, &mut placeholders(values)).unwrap();
     Write { action: Action::Update(update), ..put(n, "") }
+}
+
+/// A page of everything.
+pub(crate) fn whole() -> PageRequest {
+    PageRequest {
+        start: Bound::Unbounded,
+        end: Bound::Unbounded,
+        reverse: false,
+        limit: None,
+        bytes_max: PAGE_BYTES_MAX,
+        filter: None,
+        count_only: false,
+        index: None,
+    }
 }
 
 /// The same update, of an item that is there.

@@ -5,12 +5,10 @@ use crate::layout::{self, PartitionSpec};
 use crate::read;
 use crate::request::{IndexRead, Page, PageRequest, Write, WriteOutcome};
 use crate::testing::{Leader, delete, item, key, number, put, spec_in, text, update};
-use meridian_base::limits::PAGE_BYTES_MAX;
-use meridian_model::{IndexProjection, KeyAttribute};
+use meridian_model::{IndexProjection, KeyAttribute, KeyKind};
 use meridian_storage::{Control, MemoryEngine};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 
 fn by(name: &str, attribute: &str, kind: KeyKind, projection: IndexProjection) -> LocalIndex {
@@ -43,16 +41,8 @@ fn entries(leader: &Leader, index: u8) -> BTreeSet<Vec<u8>> {
 }
 
 fn page(leader: &Leader, index: u8, shown: Option<Vec<String>>, whole: bool) -> Page {
-    let request = PageRequest {
-        start: Bound::Unbounded,
-        end: Bound::Unbounded,
-        reverse: false,
-        limit: None,
-        bytes_max: PAGE_BYTES_MAX,
-        filter: None,
-        count_only: false,
-        index: Some(IndexRead { number: index, shown, whole }),
-    };
+    let index = Some(IndexRead { number: index, shown, whole });
+    let request = PageRequest { index, ..crate::testing::whole() };
     let view = leader.replica.engine().view().unwrap();
     read::page(view.as_ref(), leader.replica.spec(), &request).unwrap()
 }

@@ -2,22 +2,7 @@
 
 use super::*;
 use crate::request::WriteOutcome;
-use crate::testing::{Leader, condition, item, key, put, text};
-use meridian_base::limits::PAGE_BYTES_MAX;
-use meridian_model::Item;
-
-fn request() -> PageRequest {
-    PageRequest {
-        start: Bound::Unbounded,
-        end: Bound::Unbounded,
-        reverse: false,
-        limit: None,
-        bytes_max: PAGE_BYTES_MAX,
-        filter: None,
-        count_only: false,
-        index: None,
-    }
-}
+use crate::testing::{Leader, condition, item, key, put, text, whole};
 
 fn leader(items: i64) -> Leader {
     let mut leader = Leader::new(1);
@@ -41,7 +26,7 @@ fn encoded(n: i64) -> Vec<u8> {
 fn pages_follow_each_other_by_resume_key_in_both_directions() {
     let leader = leader(10);
     for reverse in [false, true] {
-        let mut request = PageRequest { limit: Some(3), reverse, ..request() };
+        let mut request = PageRequest { limit: Some(3), reverse, ..whole() };
         let mut found: Vec<Item> = Vec::new();
         let mut pages = 0;
         loop {
@@ -65,7 +50,7 @@ fn pages_follow_each_other_by_resume_key_in_both_directions() {
 fn limits_hold_before_the_filter() {
     let leader = leader(10);
     let filter = Some(condition("v = :v", &[(":v", text("odd"))]));
-    let page = read(&leader, &PageRequest { limit: Some(3), filter, ..request() });
+    let page = read(&leader, &PageRequest { limit: Some(3), filter, ..whole() });
     assert_eq!((page.scanned, page.count, page.items.len()), (3, 1, 1));
     assert_eq!(page.resume, Some(encoded(2)));
 }
@@ -74,26 +59,26 @@ fn limits_hold_before_the_filter() {
 fn a_page_ends_with_the_item_that_passes_the_byte_limit() {
     let leader = leader(10);
     let one = meridian_model::item_bytes(&item(0, "even"));
-    let page = read(&leader, &PageRequest { bytes_max: one + 1, ..request() });
+    let page = read(&leader, &PageRequest { bytes_max: one + 1, ..whole() });
     assert_eq!((page.scanned, page.resume), (2, Some(encoded(1))));
 }
 
 #[test]
 fn a_page_that_reads_the_last_item_by_its_limit_says_go_on() {
     let leader = leader(3);
-    let page = read(&leader, &PageRequest { limit: Some(3), ..request() });
+    let page = read(&leader, &PageRequest { limit: Some(3), ..whole() });
     assert_eq!(page.resume, Some(encoded(2)));
-    let last = PageRequest { start: Bound::Excluded(encoded(2)), ..request() };
+    let last = PageRequest { start: Bound::Excluded(encoded(2)), ..whole() };
     assert_eq!(read(&leader, &last), Page::default());
 }
 
 #[test]
 fn counting_returns_no_items() {
     let leader = leader(4);
-    let page = read(&leader, &PageRequest { count_only: true, ..request() });
+    let page = read(&leader, &PageRequest { count_only: true, ..whole() });
     assert_eq!((page.count, page.scanned, page.items.len()), (4, 4, 0));
     let filter = Some(condition("v = :v", &[(":v", text("odd"))]));
-    let page = read(&leader, &PageRequest { count_only: true, filter, ..request() });
+    let page = read(&leader, &PageRequest { count_only: true, filter, ..whole() });
     assert_eq!((page.count, page.scanned, page.items.len()), (2, 4, 0));
 }
 
@@ -115,7 +100,7 @@ fn only_the_partitions_own_range_is_read() {
     for (start, end, count) in cases {
         for reverse in [false, true] {
             let (start, end) = (start.clone(), end.clone());
-            let request = PageRequest { start, end, reverse, ..request() };
+            let request = PageRequest { start, end, reverse, ..whole() };
             let page = page(view.as_ref(), &spec, &request).unwrap();
             assert_eq!(page.count, count, "{request:?}");
         }
@@ -149,5 +134,5 @@ fn a_damaged_item_is_an_error_and_not_an_item() {
     let error = get(engine.as_ref(), spec, &Get { key: key(1) }).unwrap_err();
     assert!(error.needs_rebuild());
     let view = engine.view().unwrap();
-    assert!(page(view.as_ref(), spec, &request()).is_err());
+    assert!(page(view.as_ref(), spec, &whole()).is_err());
 }
