@@ -6,6 +6,7 @@
 //! - An unknown outcome stays unknown: `BackendError` tells what was surely not applied from what
 //!   may have been.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,9 +24,18 @@ pub enum Consistency {
     Strong,
 }
 
-/// How much a table holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How much a table and its global indexes hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TableSize {
+    /// The table.
+    pub table: Size,
+    /// Its global indexes, by name.
+    pub indexes: BTreeMap<String, Size>,
+}
+
+/// How much a table, or an index, holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
     /// Number of items.
     pub items: u64,
     /// Their size in bytes.
@@ -141,11 +151,12 @@ pub trait Backend: Send + Sync {
         consistency: Consistency,
     ) -> Result<GetOutcome, BackendError>;
 
-    /// Reads items of a key range, over as many partitions as the limits of the request allow.
+    /// Reads items, or entries of a global index, of a key range, over as many partitions as the limits of the request allow.
     /// `resume` is set exactly when a limit ended the page, also at the end of the range.
     async fn page(
         &self,
         table: &Arc<TableRecord>,
+        index: Option<&str>,
         request: PageRequest,
         consistency: Consistency,
     ) -> Result<Page, BackendError>;

@@ -9,7 +9,8 @@
 
 use std::collections::BTreeMap;
 
-use meridian_control::table::TableDefinition;
+use meridian_base::TableId;
+use meridian_control::region::TableRecord;
 use meridian_partition::Done;
 use meridian_wire::Fields;
 use meridian_wire::json::{Array, Object};
@@ -61,20 +62,27 @@ impl Report {
 
     fn write_one(self, out: &mut Vec<u8>, table: &str, units: &Consumed) {
         let mut object = Object::open(out);
-        object.decimal("CapacityUnits", units.table + units.local.values().sum::<f64>());
+        let indexes = units.local.values().chain(units.global.values()).sum::<f64>();
+        object.decimal("CapacityUnits", units.table + indexes);
         if self == Report::Indexes {
-            if !units.local.is_empty() {
-                let mut indexes = Object::open(object.key("LocalSecondaryIndexes"));
-                for (name, units) in &units.local {
-                    part(&mut indexes, name, *units);
-                }
-                indexes.close();
-            }
+            parts(&mut object, "GlobalSecondaryIndexes", &units.global);
+            parts(&mut object, "LocalSecondaryIndexes", &units.local);
             part(&mut object, "Table", units.table);
         }
         object.text("TableName", table);
         object.close();
     }
+}
+
+fn parts(object: &mut Object<'_>, name: &str, units: &BTreeMap<String, f64>) {
+    if units.is_empty() {
+        return;
+    }
+    let mut indexes = Object::open(object.key(name));
+    for (name, units) in units {
+        part(&mut indexes, name, *units);
+    }
+    indexes.close();
 }
 
 fn part(object: &mut Object<'_>, name: &str, units: f64) {
@@ -90,24 +98,41 @@ pub struct Consumed {
     pub table: f64,
     /// Units of local indexes, by name.
     pub local: BTreeMap<String, f64>,
+    /// Units of global indexes, by name.
+    pub global: BTreeMap<String, f64>,
 }
 
 impl Consumed {
     /// The cost of a write that was done.
-    pub fn of_write(definition: &TableDefinition, done: &Done) -> Self {
-        let units = done.index_units.iter().map(|units| f64::from(*units));
-        let local = definition.local_indexes.iter().map(|index| index.name.clone()).zip(units);
-        let table = write_units(done.old_bytes, done.new_bytes);
-        Consumed { table, local: local.filter(|(_, units)| *units > 0.0).collect() }
+    pub fn of_write(table: &TableRecord, done: &Done) -> Self {
+        let local = table.definition.local_indexes.iter().map(|index| index.name.clone());
+        let local = local.zip(done.local_units.iter().copied());
+        let named = |(id, units): &(TableId, u32)| {
+            let index = table.indexes.iter().find(|index| index.id == *id)?;
+            Some((index.name().to_owned(), *units))
+        };
+        Consumed {
+            table: write_units(done.old_bytes, done.new_bytes),
+            local: touched(local),
+            global: touched(done.global_units.iter().filter_map(named)),
+        }
     }
 
     /// Adds another cost.
     pub fn add(&mut self, other: Consumed) {
         self.table += other.table;
-        for (name, units) in other.local {
-            *self.local.entry(name).or_default() += units;
+        let parts = [(&mut self.local, other.local), (&mut self.global, other.global)];
+        for (own, other) in parts {
+            for (name, units) in other {
+                *own.entry(name).or_default() += units;
+            }
         }
     }
+}
+
+/// The indexes that cost something.
+fn touched(units: impl Iterator<Item = (String, u32)>) -> BTreeMap<String, f64> {
+    units.filter(|(_, units)| *units > 0).map(|(name, units)| (name, f64::from(units))).collect()
 }
 
 impl From<f64> for Consumed {

@@ -4,10 +4,10 @@
 
 use meridian_control::region::TableRecord;
 use meridian_control::table::{
-    BillingMode, GLOBAL_TABLE_VERSION, GlobalSnapshot, OnDemandMaximum, ReplicaStatus, StreamView,
-    TableClass, TableStatus,
+    BillingMode, GLOBAL_TABLE_VERSION, GlobalSnapshot, IndexStatus, OnDemandMaximum, ReplicaStatus,
+    StreamView, TableClass, TableStatus, Throughput,
 };
-use meridian_model::{IndexProjection, KeySchema};
+use meridian_model::{IndexProjection, KeyAttributes};
 use meridian_wire::arn::{index_arn, key_arn, stream_arn, table_arn};
 use meridian_wire::json::{Array, Object, string};
 
@@ -38,7 +38,8 @@ fn write(out: &mut Vec<u8>, context: &RequestContext, table: &TableRecord, size:
         object.text("GlobalTableVersion", GLOBAL_TABLE_VERSION);
         replicas(&mut object, context, table, global);
     }
-    object.number("ItemCount", size.items);
+    global_indexes(&mut object, context, table, &size);
+    object.number("ItemCount", size.table.items);
     on_demand(&mut object, table.definition.on_demand);
     encryption(&mut object, context, table);
     stream(&mut object, context, table);
@@ -51,22 +52,77 @@ fn write(out: &mut Vec<u8>, context: &RequestContext, table: &TableRecord, size:
     }
     object.text("TableId", &table_uuid(table.id.0));
     object.text("TableName", &table.name);
-    object.number("TableSizeBytes", size.bytes);
+    object.number("TableSizeBytes", size.table.bytes);
     object.text("TableStatus", status_name(table.status));
-    if let Some(warm) = table.definition.warm {
-        let mut shown = Object::open(object.key("WarmThroughput"));
-        shown.number("ReadUnitsPerSecond", warm.read_units);
-        shown.text(
-            "Status",
-            if table.status == TableStatus::Active { "ACTIVE" } else { "UPDATING" },
-        );
-        shown.number("WriteUnitsPerSecond", warm.write_units);
-        shown.close();
-    }
+    warm(&mut object, table.definition.warm, table.status == TableStatus::Active);
     object.close();
 }
 
-/// Sizes and counts of indexes are not measured.
+fn warm(object: &mut Object<'_>, warm: Option<Throughput>, is_active: bool) {
+    let Some(warm) = warm else { return };
+    let mut shown = Object::open(object.key("WarmThroughput"));
+    shown.number("ReadUnitsPerSecond", warm.read_units);
+    shown.text("Status", if is_active { "ACTIVE" } else { "UPDATING" });
+    shown.number("WriteUnitsPerSecond", warm.write_units);
+    shown.close();
+}
+
+/// The indexes that there are, and those that are still to be made.
+fn global_indexes(
+    object: &mut Object<'_>,
+    context: &RequestContext,
+    table: &TableRecord,
+    size: &TableSize,
+) {
+    let missing = table.definition.global_indexes.iter();
+    let missing: Vec<_> = missing.filter(|one| table.index(&one.index.name).is_none()).collect();
+    if table.indexes.is_empty() && missing.is_empty() {
+        return;
+    }
+    let is_new = table.status == TableStatus::Creating;
+    let missing =
+        missing.into_iter().map(|one| (one, IndexStatus::Creating, (!is_new).then_some(false)));
+    let known = table.indexes.iter().map(|index| {
+        let is_online = index.status == IndexStatus::Creating && !is_new;
+        (&index.definition, index.status, is_online.then_some(index.backfilling))
+    });
+    let mut list = Array::open(object.key("GlobalSecondaryIndexes"));
+    for (definition, status, backfilling) in known.chain(missing) {
+        let index = &definition.index;
+        let size = size.indexes.get(&index.name).copied().unwrap_or_default();
+        let mut one = Object::open(list.element());
+        if let Some(backfilling) = backfilling {
+            one.flag("Backfilling", backfilling);
+        }
+        one.text("IndexArn", &index_arn(&context.region, &table.name, &index.name));
+        one.text("IndexName", &index.name).number("IndexSizeBytes", size.bytes);
+        one.text("IndexStatus", index_status_name(status)).number("ItemCount", size.items);
+        key_schema(&mut one, &index.keys);
+        on_demand(&mut one, definition.on_demand);
+        projection(&mut one, &index.projection);
+        let mut throughput = Object::open(one.key("ProvisionedThroughput"));
+        throughput.number("NumberOfDecreasesToday", 0);
+        throughput.number("ReadCapacityUnits", definition.throughput.map_or(0, |t| t.read_units));
+        throughput.number("WriteCapacityUnits", definition.throughput.map_or(0, |t| t.write_units));
+        throughput.close();
+        warm(&mut one, definition.warm, status == IndexStatus::Active);
+        one.close();
+    }
+    list.close();
+}
+
+fn projection(object: &mut Object<'_>, stated: &IndexProjection) {
+    let mut projection = Object::open(object.key("Projection"));
+    if let IndexProjection::Include(names) = stated {
+        let mut list = Array::open(projection.key("NonKeyAttributes"));
+        names.iter().for_each(|name| string(list.element(), name));
+        list.close();
+    }
+    projection.text("ProjectionType", projection_name(stated));
+    projection.close();
+}
+
+/// Sizes and counts of local indexes are not measured.
 fn local_indexes(object: &mut Object<'_>, context: &RequestContext, table: &TableRecord) {
     let definition = &table.definition;
     if definition.local_indexes.is_empty() {
@@ -77,15 +133,8 @@ fn local_indexes(object: &mut Object<'_>, context: &RequestContext, table: &Tabl
         let mut one = Object::open(list.element());
         one.text("IndexArn", &index_arn(&context.region, &table.name, &index.name));
         one.text("IndexName", &index.name).number("IndexSizeBytes", 0).number("ItemCount", 0);
-        key_schema(&mut one, &index.schema(&definition.key));
-        let mut projection = Object::open(one.key("Projection"));
-        if let IndexProjection::Include(names) = &index.projection {
-            let mut list = Array::open(projection.key("NonKeyAttributes"));
-            names.iter().for_each(|name| string(list.element(), name));
-            list.close();
-        }
-        projection.text("ProjectionType", projection_name(&index.projection));
-        projection.close();
+        key_schema(&mut one, &(&index.schema(&definition.key)).into());
+        projection(&mut one, &index.projection);
         one.close();
     }
     list.close();
@@ -130,12 +179,14 @@ fn keys(object: &mut Object<'_>, table: &TableRecord) {
         one.close();
     }
     list.close();
-    key_schema(object, &table.definition.key);
+    key_schema(object, &(&table.definition.key).into());
 }
 
-fn key_schema(object: &mut Object<'_>, key: &KeySchema) {
+fn key_schema(object: &mut Object<'_>, keys: &KeyAttributes) {
     let mut list = Array::open(object.key("KeySchema"));
-    for (attribute, kind) in key.attributes().zip(["HASH", "RANGE"]) {
+    let partition = keys.partition.iter().map(|attribute| (attribute, "HASH"));
+    let sort = keys.sort.iter().map(|attribute| (attribute, "RANGE"));
+    for (attribute, kind) in partition.chain(sort) {
         let mut one = Object::open(list.element());
         one.text("AttributeName", &attribute.name).text("KeyType", kind);
         one.close();
@@ -238,6 +289,14 @@ fn status_name(status: TableStatus) -> &'static str {
         TableStatus::Active => "ACTIVE",
         TableStatus::Updating => "UPDATING",
         TableStatus::Deleting => "DELETING",
+    }
+}
+
+fn index_status_name(status: IndexStatus) -> &'static str {
+    match status {
+        IndexStatus::Creating => "CREATING",
+        IndexStatus::Active => "ACTIVE",
+        IndexStatus::Deleting => "DELETING",
     }
 }
 

@@ -113,6 +113,8 @@ fn by_region(refusal: region::Refusal, table: &str) -> ApiError {
              deletion protection first.",
         ),
         Refusal::Definition(_) => invalid_parameter(refusal),
+        Refusal::IndexBusy => one_index_at_a_time(),
+        Refusal::IndexNotFound => not_found(),
         Refusal::TooManyTags => tags::too_many(),
         Refusal::OtherPolicy => policies::not_found(table),
         // These are between the node and its group: the client can only try again.
@@ -163,6 +165,15 @@ fn by_global(refusal: global::Refusal, table: &str) -> ApiError {
         | Refusal::NodeLostLog
         | Refusal::NodeElsewhere { .. } => unavailable(),
     }
+}
+
+/// Says that another index of the table is being made or deleted.
+pub fn one_index_at_a_time() -> ApiError {
+    ApiError::LimitExceeded(
+        "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously \
+         per table"
+            .to_owned(),
+    )
 }
 
 fn too_many() -> ApiError {

@@ -1,4 +1,4 @@
-//! Local secondary indexes: how they are stated, shown, read, and what they refuse.
+//! Secondary indexes: how they are stated, and what they refuse.
 //!
 //! # Invariants
 //!
@@ -8,19 +8,25 @@
 
 use std::collections::BTreeSet;
 
-use meridian_control::region::TableRecord;
-use meridian_control::table::TableDefinition;
-use meridian_model::{
-    DecodeError, IndexProjection, Item, KeyAttribute, KeyError, KeySchema, LocalIndex,
+use meridian_control::table::{
+    BillingMode, GlobalIndexDefinition, OnDemandMaximum, TableDefinition,
 };
-use meridian_partition::IndexRead;
+use meridian_model::{
+    GlobalIndex, IndexProjection, Item, KeyAttribute, KeyError, KeySchema, LocalIndex,
+    SecondaryIndex,
+};
 use meridian_wire::{ApiError, Fields, Node};
 
 use crate::errors::{invalid, invalid_parameter, key as key_error};
 use crate::keys::{self, Element};
+use crate::settings;
 
 /// Most local indexes of a table (AWS: service quotas).
 const LOCAL_INDEXES_MAX: usize = 5;
+/// Most global indexes of a table (AWS: service quotas).
+pub const GLOBAL_INDEXES_MAX: usize = 20;
+/// Most attributes that the INCLUDE projections of a table name together (AWS: service quotas).
+const INCLUDED_MAX: usize = 100;
 
 /// Takes `LocalSecondaryIndexes` of a table with these attributes and this key.
 pub fn take_local(
@@ -36,7 +42,7 @@ pub fn take_local(
     for node in list {
         let index = local_index(node.into_fields(), attributes, key)?;
         if indexes.iter().any(|known| known.name == index.name) {
-            return Err(invalid_parameter(format!("Duplicate index name: {}", index.name)));
+            return Err(duplicate(&index.name));
         }
         indexes.push(index);
     }
@@ -74,9 +80,7 @@ fn local_index(
     let sort = sort.cloned().ok_or_else(|| {
         invalid_parameter(format!("Index KeySchema does not have a range key for index: {name}"))
     })?;
-    let projection = fields
-        .take_fields("Projection")
-        .map_or_else(|| Err(invalid_parameter("Unknown ProjectionType: null")), projection)?;
+    let projection = take_projection(&mut fields)?;
     Ok(LocalIndex { name, sort, projection })
 }
 
@@ -104,125 +108,138 @@ fn projection(mut fields: Fields) -> Result<IndexProjection, ApiError> {
     }
 }
 
-/// The attributes that table and indexes have as keys, each once, in order of their first use.
-pub fn key_names<'a>(key: &'a KeySchema, indexes: &'a [LocalIndex]) -> Vec<&'a str> {
-    let mut names: Vec<&str> = Vec::new();
-    let all = key.attributes().chain(indexes.iter().map(|index| &index.sort));
-    for attribute in all {
-        if !names.contains(&attribute.name.as_str()) {
-            names.push(&attribute.name);
-        }
+/// Takes `GlobalSecondaryIndexes` of a table with these attributes and this billing mode.
+pub fn take_global(
+    fields: &mut Fields,
+    attributes: &[KeyAttribute],
+    billing: BillingMode,
+) -> Result<Vec<GlobalIndexDefinition>, ApiError> {
+    let Some(list) = fields.take_list("GlobalSecondaryIndexes") else { return Ok(Vec::new()) };
+    if list.is_empty() {
+        return Err(invalid_parameter("List of GlobalSecondaryIndexes is empty"));
     }
-    names
+    let mut indexes: Vec<GlobalIndexDefinition> = Vec::with_capacity(list.len());
+    for node in list {
+        let one = global_index(node.into_fields(), attributes, billing)?;
+        if indexes.iter().any(|known| known.index.name == one.index.name) {
+            return Err(duplicate(&one.index.name));
+        }
+        indexes.push(one);
+    }
+    if indexes.len() > GLOBAL_INDEXES_MAX {
+        return Err(too_many_global());
+    }
+    Ok(indexes)
+}
+
+/// Says that two indexes have one name.
+pub fn duplicate(name: &str) -> ApiError {
+    invalid_parameter(format!("Duplicate index name: {name}"))
+}
+
+/// Says that a table has as many global indexes as it may.
+pub fn too_many_global() -> ApiError {
+    invalid_parameter(format!(
+        "GlobalSecondaryIndex count exceeds the per-table limit of {GLOBAL_INDEXES_MAX}"
+    ))
+}
+
+/// Reads one global index of a table with these attributes and this billing mode.
+pub fn global_index(
+    mut fields: Fields,
+    attributes: &[KeyAttribute],
+    billing: BillingMode,
+) -> Result<GlobalIndexDefinition, ApiError> {
+    let name = fields.take_text("IndexName").unwrap_or_default();
+    let keys = keys::index_keys(&mut fields, attributes)?;
+    let projection = take_projection(&mut fields)?;
+    let throughput = settings::throughput(&mut fields)?;
+    match (billing, throughput) {
+        (BillingMode::Provisioned, None) => {
+            return Err(invalid_parameter(format!(
+                "ProvisionedThroughput is not specified for index: {name}"
+            )));
+        }
+        (BillingMode::PayPerRequest, Some(_)) => {
+            return Err(invalid_parameter(format!(
+                "ProvisionedThroughput should not be specified for index: {name} when BillingMode \
+                 is PAY_PER_REQUEST"
+            )));
+        }
+        (BillingMode::Provisioned, Some(_)) | (BillingMode::PayPerRequest, None) => {}
+    }
+    let on_demand = settings::some_of(&mut fields, "OnDemandThroughput");
+    let on_demand = settings::on_demand(on_demand, billing, settings::Asking::Create)?;
+    let warm = settings::some_of(&mut fields, "WarmThroughput");
+    let warm = settings::warm(warm, settings::warm_at_first(billing, throughput))?;
+    Ok(GlobalIndexDefinition {
+        index: GlobalIndex { name, keys, projection },
+        throughput,
+        on_demand: on_demand.applied_to(OnDemandMaximum::default()),
+        warm,
+    })
+}
+
+fn take_projection(fields: &mut Fields) -> Result<IndexProjection, ApiError> {
+    let stated = fields.take_fields("Projection");
+    stated.map_or_else(|| Err(invalid_parameter("Unknown ProjectionType: null")), projection)
+}
+
+/// Refuses indexes that share a name, or that together show more than they may.
+pub fn check_together(
+    local: &[LocalIndex],
+    global: &[GlobalIndexDefinition],
+) -> Result<(), ApiError> {
+    let twice = global.iter().find(|one| local.iter().any(|known| known.name == one.index.name));
+    if let Some(one) = twice {
+        return Err(duplicate(&one.index.name));
+    }
+    let projections = local.iter().map(|index| &index.projection);
+    let projections = projections.chain(global.iter().map(|one| &one.index.projection));
+    let included: usize = projections
+        .map(|projection| match projection {
+            IndexProjection::Include(names) => names.len(),
+            IndexProjection::All | IndexProjection::KeysOnly => 0,
+        })
+        .sum();
+    if included > INCLUDED_MAX {
+        return Err(invalid_parameter(format!(
+            "Number of projected attributes in all indexes exceeds limit of {INCLUDED_MAX}"
+        )));
+    }
+    Ok(())
 }
 
 /// Refuses an item to put whose index key attributes cannot be keys.
 pub fn check_item(definition: &TableDefinition, item: &Item) -> Result<(), ApiError> {
     for index in &definition.local_indexes {
-        index.check(item).map_err(|error| refused(index, error))?;
+        index.check(item).map_err(|error| refused(&index.name, error))?;
+    }
+    for one in &definition.global_indexes {
+        one.index.check(item).map_err(|error| refused(&one.index.name, error))?;
     }
     Ok(())
 }
 
 /// Words a refused value of an index key.
-fn refused(index: &LocalIndex, error: KeyError) -> ApiError {
-    let empty = |what| {
+fn refused(index: &str, error: KeyError) -> ApiError {
+    let empty = |what, key| {
         invalid(format!(
             "One or more parameter values are not valid. A value specified for a secondary index \
              key is not supported. The AttributeValue for a key attribute cannot contain an empty \
-             {what} value. IndexName: {}, IndexKey: {}",
-            index.name, index.sort.name
+             {what} value. IndexName: {index}, IndexKey: {key}"
         ))
     };
     match error {
         KeyError::Mismatch { name, expected, actual } => invalid_parameter(format!(
-            "Type mismatch for Index Key {name} Expected: {expected} Actual: {actual} IndexName: {}",
-            index.name
+            "Type mismatch for Index Key {name} Expected: {expected} Actual: {actual} IndexName: \
+             {index}"
         )),
-        KeyError::EmptyString(_) => empty("string"),
-        KeyError::EmptyBinary(_) => empty("binary"),
+        KeyError::EmptyString(key) => empty("string", key),
+        KeyError::EmptyBinary(key) => empty("binary", key),
         KeyError::SortTooLong
         | KeyError::PartitionTooLong
         | KeyError::Missing(_)
         | KeyError::NotTheSchema => key_error(error),
-    }
-}
-
-/// What a Query or Scan reads: the table, or one of its indexes.
-#[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
-    definition: &'a TableDefinition,
-    index: Option<(u8, &'a LocalIndex)>,
-}
-
-impl<'a> Source<'a> {
-    /// Takes `IndexName`.
-    pub fn take(fields: &mut Fields, table: &'a TableRecord) -> Result<Self, ApiError> {
-        let definition = &table.definition;
-        let Some(name) = fields.take_text("IndexName") else {
-            return Ok(Source { definition, index: None });
-        };
-        let found = (0u8..).zip(&definition.local_indexes).find(|(_, index)| index.name == name);
-        match found {
-            Some(index) => Ok(Source { definition, index: Some(index) }),
-            None => Err(invalid(format!("The table does not have the specified index: {name}"))),
-        }
-    }
-
-    /// The key schema of what is read.
-    pub fn schema(&self) -> KeySchema {
-        match self.index {
-            None => self.definition.key.clone(),
-            Some((_, index)) => index.schema(&self.definition.key),
-        }
-    }
-
-    /// The index's name.
-    pub fn index_name(&self) -> Option<&'a str> {
-        self.index.map(|(_, index)| index.name.as_str())
-    }
-
-    /// The attributes of a key to start after: those of the table and of the index.
-    pub fn start_names(&self) -> Vec<&'a str> {
-        let index = self.index.map(|(_, index)| std::slice::from_ref(index));
-        key_names(&self.definition.key, index.unwrap_or_default())
-    }
-
-    /// Reads a key to start after; returns its bytes as the range has them.
-    pub fn start(&self, start: &Item) -> Result<Vec<u8>, KeyError> {
-        let table = &self.definition.key;
-        let Some((_, index)) = self.index else {
-            return Ok(table.key_exact(start)?.encode().into_bytes());
-        };
-        let names = self.start_names();
-        let not_the_schema = KeyError::NotTheSchema;
-        if start.len() != names.len() || !names.iter().all(|name| start.contains_key(*name)) {
-            return Err(not_the_schema);
-        }
-        let own = table.attributes().filter_map(|key| start.get_key_value(&key.name));
-        let own: Item = own.map(|(name, value)| (name.clone(), value.clone())).collect();
-        let encoded = table.key_exact(&own)?.encode().into_bytes();
-        index.entry(&encoded, start).ok_or(not_the_schema)
-    }
-
-    /// The key of the last entry or item that was read, as a `LastEvaluatedKey`.
-    pub fn key_of(&self, resume: &[u8]) -> Result<Item, DecodeError> {
-        let table = &self.definition.key;
-        match self.index {
-            None => Ok(table.decode_key(resume)?.to_item(table)),
-            Some((_, index)) => index.key_of_entry(table, resume),
-        }
-    }
-
-    /// Whether the index shows all of these attributes.
-    pub fn shows(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
-        let shown = self.index.and_then(|(_, index)| index.shown(&self.definition.key));
-        shown.is_none_or(|shown| names.all(|name| shown.iter().any(|one| one == name)))
-    }
-
-    /// How the partitions are to read it.
-    pub fn read(&self, whole: bool) -> Option<IndexRead> {
-        let (number, index) = self.index?;
-        Some(IndexRead { number, shown: index.shown(&self.definition.key), whole })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Tested by the golden transcripts; the texts and their order are the service's.
 
-use meridian_model::KeyAttribute;
+use meridian_model::{KeyAttribute, KeyAttributes, KeyKind};
 use meridian_wire::{ApiError, Fields};
 
 use crate::errors::{invalid, invalid_parameter};
@@ -14,6 +14,24 @@ pub struct Element {
     pub name: String,
     /// `KeyType`.
     pub kind: String,
+}
+
+/// Takes `AttributeDefinitions`.
+pub fn attributes(fields: &mut Fields) -> Result<Vec<KeyAttribute>, ApiError> {
+    let mut attributes: Vec<KeyAttribute> = Vec::new();
+    for node in fields.take_list("AttributeDefinitions").unwrap_or_default() {
+        let mut one = node.into_fields();
+        let name = one.take_text("AttributeName").unwrap_or_default();
+        let kind = one.take_text("AttributeType").unwrap_or_default();
+        let kind = KeyKind::from_name(&kind).expect("the constraints allow S, N and B only");
+        if attributes.iter().any(|known| known.name == name) {
+            return Err(invalid_parameter(format!(
+                "Duplicate AttributeName in AttributeDefinitions: {name}"
+            )));
+        }
+        attributes.push(KeyAttribute::new(name, kind));
+    }
+    Ok(attributes)
 }
 
 /// Takes `KeySchema`.
@@ -30,19 +48,13 @@ pub fn elements(fields: &mut Fields) -> Vec<Element> {
 
 /// Checks that the elements are defined, distinct, and in order.
 pub fn check_elements(elements: &[Element], attributes: &[KeyAttribute]) -> Result<(), ApiError> {
-    let undefined = elements.iter().any(|one| find(attributes, &one.name).is_none());
+    let any_undefined = elements.iter().any(|one| find(attributes, &one.name).is_none());
     let twice = elements.len() == 2 && elements[0].name == elements[1].name;
-    if elements.len() == 2 && (undefined || (twice && attributes.len() == 1)) {
+    if elements.len() == 2 && (any_undefined || (twice && attributes.len() == 1)) {
         return Err(invalid("Invalid KeySchema: Some index key attribute have no definition"));
     }
-    if undefined {
-        let list = |names: Vec<&str>| names.join(", ");
-        return Err(invalid_parameter(format!(
-            "Some index key attributes are not defined in AttributeDefinitions. Keys: [{}], \
-             AttributeDefinitions: [{}]",
-            list(elements.iter().map(|one| one.name.as_str()).collect()),
-            list(attributes.iter().map(|attribute| attribute.name.as_str()).collect()),
-        )));
+    if any_undefined {
+        return Err(undefined(elements, attributes));
     }
     if twice {
         return Err(invalid(
@@ -57,6 +69,72 @@ pub fn check_elements(elements: &[Element], attributes: &[KeyAttribute]) -> Resu
         }
     }
     Ok(())
+}
+
+/// Most attributes of either kind in the key of a global index (AWS: global secondary indexes).
+const INDEX_KEYS_MAX: usize = 4;
+
+/// Takes the `KeySchema` of a global index: up to four attributes of either kind, HASH first.
+pub fn index_keys(
+    fields: &mut Fields,
+    attributes: &[KeyAttribute],
+) -> Result<KeyAttributes, ApiError> {
+    let stated = elements(fields);
+    let hashes = stated.iter().take_while(|one| one.kind == "HASH").count();
+    if stated.len() <= 2 && hashes <= 1 {
+        check_elements(&stated, attributes)?;
+    } else {
+        check_many(&stated, hashes, attributes)?;
+    }
+    let found = stated.iter().filter_map(|one| find(attributes, &one.name)).cloned();
+    let mut partition: Vec<KeyAttribute> = found.collect();
+    let sort = partition.split_off(hashes);
+    Ok(KeyAttributes { partition, sort })
+}
+
+fn check_many(
+    elements: &[Element],
+    hashes: usize,
+    attributes: &[KeyAttribute],
+) -> Result<(), ApiError> {
+    if elements.iter().any(|one| find(attributes, &one.name).is_none()) {
+        return Err(undefined(elements, attributes));
+    }
+    let (partition, sort) = elements.split_at(hashes);
+    if partition.is_empty() {
+        return Err(invalid(
+            "Invalid KeySchema: The first KeySchemaElement is not a HASH key type",
+        ));
+    }
+    if sort.iter().any(|one| one.kind != "RANGE") {
+        return Err(invalid(
+            "Invalid KeySchema: All HASH KeySchemaElements must come before the RANGE ones",
+        ));
+    }
+    let mut names: Vec<&str> = elements.iter().map(|one| one.name.as_str()).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(invalid("Invalid KeySchema: An attribute is named more than once"));
+    }
+    for (kind, count) in [("HASH", partition.len()), ("RANGE", sort.len())] {
+        if count > INDEX_KEYS_MAX {
+            return Err(invalid(format!(
+                "Invalid KeySchema: {count} {kind} KeySchemaElements exceed the limit of \
+                 {INDEX_KEYS_MAX}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn undefined(elements: &[Element], attributes: &[KeyAttribute]) -> ApiError {
+    let list = |names: Vec<&str>| names.join(", ");
+    invalid_parameter(format!(
+        "Some index key attributes are not defined in AttributeDefinitions. Keys: [{}], \
+         AttributeDefinitions: [{}]",
+        list(elements.iter().map(|one| one.name.as_str()).collect()),
+        list(attributes.iter().map(|attribute| attribute.name.as_str()).collect()),
+    ))
 }
 
 /// Finds the definition of an attribute.

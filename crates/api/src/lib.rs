@@ -17,6 +17,8 @@ mod dispatch;
 mod errors;
 mod expressions;
 pub mod golden;
+mod index_source;
+mod index_updates;
 mod indexes;
 mod insights;
 mod keys;
@@ -34,6 +36,8 @@ mod tests;
 mod unbuilt;
 mod writes;
 
-pub use backend::{Backend, BackendError, ChangeError, Consistency, ReplicaChange, TableSize};
+pub use backend::{
+    Backend, BackendError, ChangeError, Consistency, ReplicaChange, Size, TableSize,
+};
 pub use context::RequestContext;
 pub use dispatch::{answer, handle};

@@ -1,7 +1,7 @@
 //! Which parts of items a read returns.
 
 use meridian_expression::{Path, Placeholders, Projection};
-use meridian_model::{Item, KeySchema};
+use meridian_model::{Item, KeyNames};
 use meridian_wire::{ApiError, Fields, Node};
 
 use crate::errors::{expression, invalid_parameter};
@@ -42,7 +42,7 @@ impl Wanted {
     }
 
     /// Refuses paths into key attributes.
-    pub fn check_keys(&self, schema: &KeySchema) -> Result<(), ApiError> {
+    pub fn check_keys(&self, schema: &dyn KeyNames) -> Result<(), ApiError> {
         self.0
             .as_ref()
             .map_or(Ok(()), |projection| projection.check_keys(schema).map_err(expression))

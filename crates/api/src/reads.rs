@@ -22,7 +22,7 @@ use meridian_wire::{ApiError, Fields, write_item};
 use crate::backend::{Backend, Consistency};
 use crate::capacity::{Consumed, Report, block_units, read_units};
 use crate::errors::{backend as backend_error, invalid};
-use crate::indexes::Source;
+use crate::index_source::Source;
 use crate::projection::Wanted;
 
 /// The keys of a page, in encoded form.
@@ -119,6 +119,18 @@ pub fn within(bounds: &Bounds, key: &[u8]) -> bool {
         }
 }
 
+/// Refuses what the index that is read does not show.
+pub fn check_shown(
+    source: Source<'_>,
+    select: Select,
+    wanted: &Wanted,
+    filter: Option<&Condition>,
+) -> Result<(), ApiError> {
+    source.check_shown(select, wanted.names())?;
+    let used = filter.map(Condition::attributes).unwrap_or_default();
+    source.check_filter(used.iter().map(String::as_str))
+}
+
 /// Reads a page and writes the answer.
 pub async fn run(
     backend: &dyn Backend,
@@ -127,8 +139,7 @@ pub async fn run(
     read: PageRead,
 ) -> Result<Vec<u8>, ApiError> {
     let count_only = read.select == Select::Count;
-    // Whole items are read beside the index where it does not show what is asked for.
-    let whole = read.select == Select::All || !source.shows(read.wanted.names());
+    let whole = source.needs_items(read.select, read.wanted.names());
     let request = PageRequest {
         start: read.bounds.0,
         end: read.bounds.1,
@@ -137,9 +148,10 @@ pub async fn run(
         bytes_max: PAGE_BYTES_MAX,
         filter: read.filter,
         count_only,
-        index: source.read(whole),
+        index: source.local_read(whole),
     };
-    let page = backend.page(table, request, read.consistency).await.map_err(backend_error)?;
+    let page = backend.page(table, source.global_name(), request, read.consistency).await;
+    let page = page.map_err(backend_error)?;
     let last = last_key(source, &page)?;
     let mut out = Vec::with_capacity(256);
     let mut answer = Object::open(&mut out);
@@ -170,11 +182,13 @@ fn last_key(source: Source<'_>, page: &Page) -> Result<Option<Item>, ApiError> {
 /// A page of an index costs what it shows, and each item that is read beside it.
 fn consumed(source: Source<'_>, page: &Page, consistency: Consistency) -> Consumed {
     let units = read_units(page.bytes, consistency);
-    match source.index_name() {
-        None => units.into(),
-        Some(name) => Consumed {
-            table: block_units(page.fetched, consistency),
-            local: BTreeMap::from([(name.to_owned(), units)]),
-        },
+    let of = |name: &str| BTreeMap::from([(name.to_owned(), units)]);
+    match (source.index_name(), source.global_name()) {
+        (None, _) => units.into(),
+        (_, Some(name)) => Consumed { global: of(name), ..Consumed::default() },
+        (Some(name), None) => {
+            let table = block_units(page.fetched, consistency);
+            Consumed { table, local: of(name), ..Consumed::default() }
+        }
     }
 }

@@ -13,7 +13,10 @@
 
 use meridian_base::codec::DecodeError;
 use meridian_base::{LogIndex, NodeId, PartitionId, RegionId, TableId};
-use meridian_model::{IndexProjection, KeyAttribute, KeyKind, KeyRange, KeySchema, LocalIndex};
+use meridian_model::{
+    GlobalIndex, IndexProjection, KeyAttribute, KeyAttributes, KeyKind, KeyRange, KeySchema,
+    LocalIndex,
+};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -229,6 +232,66 @@ pub(crate) mod key_schema {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+enum StoredProjection {
+    All,
+    KeysOnly,
+    Include(Vec<String>),
+}
+
+impl StoredProjection {
+    fn of(projection: &IndexProjection) -> Self {
+        match projection {
+            IndexProjection::All => StoredProjection::All,
+            IndexProjection::KeysOnly => StoredProjection::KeysOnly,
+            IndexProjection::Include(names) => StoredProjection::Include(names.clone()),
+        }
+    }
+
+    fn read(self) -> IndexProjection {
+        match self {
+            StoredProjection::All => IndexProjection::All,
+            StoredProjection::KeysOnly => IndexProjection::KeysOnly,
+            StoredProjection::Include(names) => IndexProjection::Include(names),
+        }
+    }
+}
+
+/// A global index.
+pub(crate) mod global_index {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct StoredIndex {
+        name: String,
+        partition: Vec<StoredAttribute>,
+        sort: Vec<StoredAttribute>,
+        projection: StoredProjection,
+    }
+
+    pub fn serialize<S: Serializer>(index: &GlobalIndex, s: S) -> Result<S::Ok, S::Error> {
+        let stored = StoredIndex {
+            name: index.name.clone(),
+            partition: index.keys.partition.iter().map(StoredAttribute::of).collect(),
+            sort: index.keys.sort.iter().map(StoredAttribute::of).collect(),
+            projection: StoredProjection::of(&index.projection),
+        };
+        stored.serialize(s)
+    }
+
+    pub fn deserialize<'d, D: Deserializer<'d>>(d: D) -> Result<GlobalIndex, D::Error> {
+        let stored = StoredIndex::deserialize(d)?;
+        let read = |list: Vec<StoredAttribute>| -> Result<Vec<KeyAttribute>, D::Error> {
+            list.into_iter().map(StoredAttribute::read).collect()
+        };
+        Ok(GlobalIndex {
+            name: stored.name,
+            keys: KeyAttributes { partition: read(stored.partition)?, sort: read(stored.sort)? },
+            projection: stored.projection.read(),
+        })
+    }
+}
+
 /// Local indexes.
 pub(crate) mod local_indexes {
     use super::*;
@@ -240,22 +303,11 @@ pub(crate) mod local_indexes {
         projection: StoredProjection,
     }
 
-    #[derive(Serialize, Deserialize)]
-    enum StoredProjection {
-        All,
-        KeysOnly,
-        Include(Vec<String>),
-    }
-
     pub fn serialize<S: Serializer>(list: &[LocalIndex], s: S) -> Result<S::Ok, S::Error> {
         s.collect_seq(list.iter().map(|index| StoredIndex {
             name: index.name.clone(),
             sort: StoredAttribute::of(&index.sort),
-            projection: match &index.projection {
-                IndexProjection::All => StoredProjection::All,
-                IndexProjection::KeysOnly => StoredProjection::KeysOnly,
-                IndexProjection::Include(names) => StoredProjection::Include(names.clone()),
-            },
+            projection: StoredProjection::of(&index.projection),
         }))
     }
 
@@ -264,11 +316,7 @@ pub(crate) mod local_indexes {
             Ok(LocalIndex {
                 name: stored.name,
                 sort: stored.sort.read()?,
-                projection: match stored.projection {
-                    StoredProjection::All => IndexProjection::All,
-                    StoredProjection::KeysOnly => IndexProjection::KeysOnly,
-                    StoredProjection::Include(names) => IndexProjection::Include(names),
-                },
+                projection: stored.projection.read(),
             })
         };
         Vec::<StoredIndex>::deserialize(d)?.into_iter().map(read).collect()

@@ -11,7 +11,7 @@
 //! Tested beside the code and by `region/tests.rs`.
 
 use crate::stored;
-use meridian_model::{KeyAttribute, KeyKind, KeySchema, LocalIndex};
+use meridian_model::{GlobalIndex, KeyAttribute, KeyKind, KeySchema, LocalIndex};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,6 +80,22 @@ pub struct Encryption {
     pub key: Option<String>,
 }
 
+/// A global secondary index as its user states it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GlobalIndexDefinition {
+    /// Name, key and projection.
+    #[serde(with = "stored::global_index")]
+    pub index: GlobalIndex,
+    /// `ProvisionedThroughput`; none when billing is per request.
+    pub throughput: Option<Throughput>,
+    /// `OnDemandThroughput`.
+    #[serde(default, skip_serializing_if = "OnDemandMaximum::is_none")]
+    pub on_demand: OnDemandMaximum,
+    /// `WarmThroughput`; none where the user never raised it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<Throughput>,
+}
+
 /// Everything that a region needs to create its copy of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableDefinition {
@@ -92,6 +108,9 @@ pub struct TableDefinition {
     /// `LocalSecondaryIndexes`: as many as there ever will be.
     #[serde(with = "stored::local_indexes", default, skip_serializing_if = "Vec::is_empty")]
     pub local_indexes: Vec<LocalIndex>,
+    /// `GlobalSecondaryIndexes`: those that the table is to have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub global_indexes: Vec<GlobalIndexDefinition>,
     /// `BillingMode`.
     pub billing: BillingMode,
     /// `ProvisionedThroughput`; none when billing is per request.
@@ -135,6 +154,24 @@ impl TableDefinition {
         self.attributes.iter().find(|a| a.name == name).map(|a| a.kind)
     }
 
+    /// The global index of that name.
+    pub fn global_index(&self, name: &str) -> Option<&GlobalIndexDefinition> {
+        self.global_indexes.iter().find(|one| one.index.name == name)
+    }
+
+    /// The names of all indexes.
+    pub fn index_names(&self) -> impl Iterator<Item = &str> {
+        let local = self.local_indexes.iter().map(|index| index.name.as_str());
+        local.chain(self.global_indexes.iter().map(|one| one.index.name.as_str()))
+    }
+
+    /// The key attributes of the table and of all indexes; some come several times.
+    pub fn keys(&self) -> impl Iterator<Item = &KeyAttribute> {
+        let local = self.local_indexes.iter().map(|index| &index.sort);
+        let global = self.global_indexes.iter().flat_map(|one| one.index.keys.all());
+        self.key.attributes().chain(local).chain(global)
+    }
+
     /// Checks what the invariants of this file state.
     pub fn check(&self) -> Result<(), DefinitionError> {
         let names: BTreeSet<&str> = self.attributes.iter().map(|a| a.name.as_str()).collect();
@@ -143,13 +180,11 @@ impl TableDefinition {
         if names.len() < self.attributes.len() || same_keys {
             return Err(DefinitionError::NamedTwice);
         }
-        let indexes: BTreeSet<&str> = self.local_indexes.iter().map(|i| i.name.as_str()).collect();
-        if indexes.len() < self.local_indexes.len() {
+        let indexes: BTreeSet<&str> = self.index_names().collect();
+        if indexes.len() < self.index_names().count() {
             return Err(DefinitionError::NamedTwice);
         }
-        let index_keys = self.local_indexes.iter().map(|index| &index.sort);
-        let mut keys = self.key.attributes().chain(index_keys);
-        if !keys.all(|key| self.kind_of(&key.name) == Some(key.kind)) {
+        if !self.keys().all(|key| self.kind_of(&key.name) == Some(key.kind)) {
             return Err(DefinitionError::KeyUndefined);
         }
         match (self.billing, self.throughput) {
@@ -171,6 +206,17 @@ pub enum TableStatus {
     /// UPDATING: serves, takes no second change.
     Updating,
     /// DELETING: its name is still taken.
+    Deleting,
+}
+
+/// `IndexStatus` of a global index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IndexStatus {
+    /// CREATING: being made, then filled.
+    Creating,
+    /// ACTIVE.
+    Active,
+    /// DELETING.
     Deleting,
 }
 

@@ -13,7 +13,7 @@ mod tests;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use meridian_model::{AttributeValue, Item, KeySchema, Number};
+use meridian_model::{AttributeValue, Item, KeyNames, Number};
 
 use crate::ast::{Comparator, Operand, Predicate};
 use crate::compile::condition::compile_condition;
@@ -68,13 +68,24 @@ impl Condition {
         &self.predicate
     }
 
+    /// The attributes that it names, in order of their first use.
+    pub fn attributes(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        self.predicate.for_each_path(&mut |path| {
+            if !names.contains(&path.attribute) {
+                names.push(path.attribute.clone());
+            }
+        });
+        names
+    }
+
     /// Tells whether `item` satisfies the condition. An item that does not exist is an empty one.
     pub fn matches(&self, item: &Item) -> bool {
         self.predicate.matches(item)
     }
 
     /// Refuses paths into key attributes, which are scalars.
-    pub fn check_keys(&self, schema: &KeySchema) -> Result<(), ExpressionError> {
+    pub fn check_keys(&self, schema: &dyn KeyNames) -> Result<(), ExpressionError> {
         let mut nested = None;
         self.predicate.for_each_path(&mut |path| {
             if !path.steps.is_empty() && schema.contains(&path.attribute) {
@@ -85,7 +96,7 @@ impl Condition {
     }
 
     /// Refuses key attributes in the filter of a Query.
-    pub fn check_query_filter(&self, schema: &KeySchema) -> Result<(), ExpressionError> {
+    pub fn check_query_filter(&self, schema: &dyn KeyNames) -> Result<(), ExpressionError> {
         let mut used = None;
         self.predicate.for_each_path(&mut |path| {
             if schema.contains(&path.attribute) {

@@ -1,4 +1,4 @@
-//! Key conditions: one partition key value and, at most, one condition on the sort key.
+//! Key conditions: the partition key value and, at most, one condition on each sort attribute.
 //!
 //! # Invariants
 //!
@@ -11,9 +11,11 @@ mod tests;
 
 use std::ops::Bound;
 
+use meridian_model::global_index::entry_prefix;
 use meridian_model::local_index::{index_end, index_start};
+use meridian_model::schema::check_sort_value;
 use meridian_model::{
-    AttributeValue, KeyAttribute, KeyKind, KeySchema, partition_prefix, prefix_end, sort_bound,
+    AttributeValue, KeyAttribute, KeyAttributes, KeyKind, KeySchema, prefix_end, sort_bound,
 };
 
 use crate::ast::{Comparator, Operand, Predicate};
@@ -27,9 +29,11 @@ use crate::placeholders::Placeholders;
 /// Which keys a Query reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyCondition {
-    /// The partition key value.
-    pub partition: AttributeValue,
-    /// The condition on the sort key.
+    /// The values of the partition attributes.
+    pub partition: Vec<AttributeValue>,
+    /// The values of sort attributes before the one that `sort` is about.
+    pub leading: Vec<AttributeValue>,
+    /// The condition on the last sort attribute that is named.
     pub sort: Option<SortCondition>,
 }
 
@@ -80,12 +84,12 @@ impl KeyCondition {
         placeholders: &mut Placeholders,
         schema: &KeySchema,
     ) -> Result<Self, ExpressionError> {
-        KeyConditionTerms::parse(text, placeholders)?.bind(schema)
+        KeyConditionTerms::parse(text, placeholders)?.bind(&schema.into())
     }
 
     /// The encoded keys that satisfy the condition: start and end of a scan of the table.
     pub fn bounds(&self) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
-        let prefix = partition_prefix(&self.partition);
+        let prefix = entry_prefix(&self.partition);
         let after = |prefix: &[u8]| prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded);
         let all = after(&prefix);
         let at = |value| sort_bound(&prefix, value);
@@ -115,9 +119,10 @@ impl KeyCondition {
 }
 
 impl KeyCondition {
-    /// The entries of a local index whose keys satisfy the condition: start and end of a scan of it.
+    /// The entries of an index whose keys satisfy the condition: start and end of a scan of it.
     pub fn index_bounds(&self) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
-        let prefix = partition_prefix(&self.partition);
+        let ended = |prefix: Vec<u8>, value| index_end(&prefix, value);
+        let prefix = self.leading.iter().fold(entry_prefix(&self.partition), ended);
         let from = Bound::Included;
         let after = |prefix: &[u8]| prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded);
         let all = after(&prefix);
@@ -166,41 +171,63 @@ impl KeyConditionTerms {
         KeyConditionTerms { terms }
     }
 
-    /// Fits the terms to a key schema.
-    pub fn bind(mut self, schema: &KeySchema) -> Result<KeyCondition, ExpressionError> {
-        if self.terms.len() > 2 {
+    /// Fits the terms to key attributes: every one of the partition with `=`, and of the sort
+    /// attributes as many as are named, from the first one on, all but the last with `=`.
+    pub fn bind(mut self, keys: &KeyAttributes) -> Result<KeyCondition, ExpressionError> {
+        if self.terms.len() > keys.all().count().max(2) {
             return Err(KeyConditionError::TooMany.into());
         }
-        let missed = |attribute: &KeyAttribute| {
-            ExpressionError::from(KeyConditionError::Missed(attribute.name.clone()))
-        };
-        let partition =
-            self.take(&schema.partition.name).ok_or_else(|| missed(&schema.partition))?;
-        let sort = match (&schema.sort, self.terms.pop()) {
-            (_, None) => None,
-            (Some(attribute), Some((name, term))) if name == attribute.name => {
-                Some((attribute, term))
-            }
-            (Some(attribute), Some(_)) => return Err(missed(attribute)),
-            (None, Some(_)) => return Err(KeyConditionError::Unsupported.into()),
-        };
-        check_kind(&schema.partition, &partition)?;
-        if let Some((attribute, term)) = &sort {
+        let partition = self.take_all(&keys.partition)?;
+        let named = keys.sort.get(..self.terms.len()).unwrap_or(&keys.sort);
+        let sort = self.take_all(named)?;
+        if !self.terms.is_empty() {
+            return Err(KeyConditionError::Unsupported.into());
+        }
+        for (attribute, term) in partition.iter().chain(&sort) {
             check_kind(attribute, term)?;
         }
-        let SortCondition::Equal(partition) = partition else {
-            return Err(KeyConditionError::Unsupported.into());
+        let values = equal_values(&partition)?;
+        for ((attribute, _), value) in partition.iter().zip(&values) {
+            KeyAttributes::check_partition_value(attribute, value)?;
+        }
+        for (attribute, term) in &sort {
+            term.values().try_for_each(|value| check_sort_value(attribute, value))?;
+        }
+        let (last, before) = match sort.split_last() {
+            Some(((_, last), before)) => (Some(last.clone()), before),
+            None => (None, [].as_slice()),
         };
-        schema.check_partition_value(&partition)?;
-        let sort = sort.map(|(_, term)| term);
-        sort.iter().flat_map(SortCondition::values).try_for_each(|v| schema.check_sort_value(v))?;
-        Ok(KeyCondition { partition, sort })
+        Ok(KeyCondition { partition: values, leading: equal_values(before)?, sort: last })
+    }
+
+    /// Takes the terms of these attributes, one each.
+    fn take_all<'k>(
+        &mut self,
+        attributes: &'k [KeyAttribute],
+    ) -> Result<Vec<(&'k KeyAttribute, SortCondition)>, KeyConditionError> {
+        let take = |attribute: &'k KeyAttribute| {
+            let term = self.take(&attribute.name);
+            let term = term.ok_or_else(|| KeyConditionError::Missed(attribute.name.clone()))?;
+            Ok((attribute, term))
+        };
+        attributes.iter().map(take).collect()
     }
 
     fn take(&mut self, name: &str) -> Option<SortCondition> {
         let position = self.terms.iter().position(|(attribute, _)| attribute == name)?;
         Some(self.terms.remove(position).1)
     }
+}
+
+/// The values of terms that must all be `=`.
+fn equal_values(
+    terms: &[(&KeyAttribute, SortCondition)],
+) -> Result<Vec<AttributeValue>, KeyConditionError> {
+    let value = |(_, term): &(&KeyAttribute, SortCondition)| match term {
+        SortCondition::Equal(value) => Ok(value.clone()),
+        _ => Err(KeyConditionError::Unsupported),
+    };
+    terms.iter().map(value).collect()
 }
 
 fn check_kind(attribute: &KeyAttribute, term: &SortCondition) -> Result<(), KeyConditionError> {

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use meridian_model::{AttributeValue, Item, KeySchema};
+use meridian_model::{AttributeValue, Item, KeyNames};
 
 use crate::compile::{compile_projection, invalid};
 use crate::error::{ExpressionError, ExpressionKind, KeyUseError};
@@ -73,7 +73,7 @@ impl Projection {
     }
 
     /// Refuses paths into key attributes, which are scalars.
-    pub fn check_keys(&self, schema: &KeySchema) -> Result<(), ExpressionError> {
+    pub fn check_keys(&self, schema: &dyn KeyNames) -> Result<(), ExpressionError> {
         let nested = self
             .paths
             .iter()

@@ -12,7 +12,7 @@ mod apply;
 #[cfg(test)]
 mod tests;
 
-use meridian_model::{Item, KeySchema};
+use meridian_model::{Item, KeyNames};
 
 use crate::ast::UpdateAction;
 use crate::compile::invalid;
@@ -102,7 +102,7 @@ impl Update {
     }
 
     /// Refuses to write key attributes.
-    pub fn check_keys(&self, schema: &KeySchema) -> Result<(), ExpressionError> {
+    pub fn check_keys(&self, schema: &dyn KeyNames) -> Result<(), ExpressionError> {
         let key = self.paths().find(|path| schema.contains(&path.attribute));
         key.map_or(Ok(()), |path| Err(KeyUseError::Updated(path.attribute.clone()).into()))
     }

@@ -10,6 +10,7 @@
 //! Tested beside the code, mostly by properties.
 
 pub mod codec;
+pub mod global_index;
 pub mod key;
 pub mod key_range;
 pub mod local_index;
@@ -19,11 +20,12 @@ pub mod size;
 pub mod value;
 
 pub use codec::{decode_item, decode_value, encode_item, encode_value};
+pub use global_index::{GlobalIndex, KeyAttributes};
 pub use key::{EncodedKey, Key, partition_prefix, prefix_end, sort_bound};
 pub use key_range::KeyRange;
-pub use local_index::{IndexProjection, LocalIndex};
+pub use local_index::{IndexProjection, LocalIndex, SecondaryIndex};
 pub use meridian_base::codec::DecodeError;
 pub use number::{Number, NumberError};
-pub use schema::{KeyAttribute, KeyError, KeyKind, KeySchema};
+pub use schema::{KeyAttribute, KeyError, KeyKind, KeyNames, KeySchema};
 pub use size::{depth, item_bytes, value_bytes};
 pub use value::{AttributeValue, Item};

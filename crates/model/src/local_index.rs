@@ -26,6 +26,18 @@ pub enum IndexProjection {
     Include(Vec<String>),
 }
 
+/// What evaluating and applying a write ask of an index, local or global.
+pub trait SecondaryIndex {
+    /// Refuses an item whose attribute cannot be a key of the index; one that lacks it is in order.
+    fn check(&self, item: &Item) -> Result<(), KeyError>;
+
+    /// The key of an item's entry, by the item's encoded key; none when the item is not in the index.
+    fn entry(&self, encoded: &[u8], item: &Item) -> Option<Vec<u8>>;
+
+    /// What the index shows of an item, keys included; none when it shows all.
+    fn shown(&self, table: &KeySchema) -> Option<Vec<String>>;
+}
+
 /// A local secondary index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalIndex {
@@ -43,15 +55,24 @@ impl LocalIndex {
         KeySchema::composite(table.partition.clone(), self.sort.clone())
     }
 
-    /// Refuses an item whose attribute cannot be a key of the index; one that lacks it is in order.
-    pub fn check(&self, item: &Item) -> Result<(), KeyError> {
+    /// The key attributes of an entry, of table and index: a `LastEvaluatedKey`.
+    pub fn key_of_entry(&self, table: &KeySchema, entry: &[u8]) -> Result<Item, DecodeError> {
+        let mut item = table.decode_key(&item_of_entry(entry)?)?.to_item(table);
+        let (_, rest) = split_prefix(entry).ok_or(DecodeError::Short)?;
+        let (value, _) = unescape(rest)?;
+        item.insert(self.sort.name.clone(), read_value(self.sort.kind, &value)?);
+        Ok(item)
+    }
+}
+
+impl SecondaryIndex for LocalIndex {
+    fn check(&self, item: &Item) -> Result<(), KeyError> {
         let Some(value) = item.get(&self.sort.name) else { return Ok(()) };
         check_kind(&self.sort, value)?;
         check_sort_value(&self.sort, value)
     }
 
-    /// The key of an item's entry, by the item's encoded key; none when the item is not in the index.
-    pub fn entry(&self, encoded: &[u8], item: &Item) -> Option<Vec<u8>> {
+    fn entry(&self, encoded: &[u8], item: &Item) -> Option<Vec<u8>> {
         let value = item.get(&self.sort.name)?;
         if KeyKind::of(value) != Some(self.sort.kind) {
             return None;
@@ -62,28 +83,25 @@ impl LocalIndex {
         Some(entry)
     }
 
-    /// The key attributes of an entry, of table and index: a `LastEvaluatedKey`.
-    pub fn key_of_entry(&self, table: &KeySchema, entry: &[u8]) -> Result<Item, DecodeError> {
-        let mut item = table.decode_key(&item_of_entry(entry)?)?.to_item(table);
-        let (_, rest) = split_prefix(entry).ok_or(DecodeError::Short)?;
-        let (value, _) = unescape(rest)?;
-        item.insert(self.sort.name.clone(), read_value(self.sort.kind, &value)?);
-        Ok(item)
+    fn shown(&self, table: &KeySchema) -> Option<Vec<String>> {
+        names_shown(&self.projection, table.attributes().chain([&self.sort]))
     }
+}
 
-    /// What the index shows of an item beside the keys; none when it shows all.
-    pub fn shown(&self, table: &KeySchema) -> Option<Vec<String>> {
-        let mut names: Vec<String> = match &self.projection {
-            IndexProjection::All => return None,
-            IndexProjection::KeysOnly => Vec::new(),
-            IndexProjection::Include(names) => names.clone(),
-        };
-        let keys = table.attributes().chain([&self.sort]).map(|key| key.name.clone());
-        names.extend(keys);
-        names.sort_unstable();
-        names.dedup();
-        Some(names)
-    }
+/// The attributes that a projection shows beside these keys, in order; none when it shows all.
+pub(crate) fn names_shown<'k>(
+    projection: &IndexProjection,
+    keys: impl Iterator<Item = &'k KeyAttribute>,
+) -> Option<Vec<String>> {
+    let mut names: Vec<String> = match projection {
+        IndexProjection::All => return None,
+        IndexProjection::KeysOnly => Vec::new(),
+        IndexProjection::Include(names) => names.clone(),
+    };
+    names.extend(keys.map(|key| key.name.clone()));
+    names.sort_unstable();
+    names.dedup();
+    Some(names)
 }
 
 /// The encoded key of the item that an entry stands for.

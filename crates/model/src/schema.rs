@@ -65,7 +65,19 @@ impl KeyAttribute {
     }
 }
 
-/// The key attributes of a table or index.
+/// Tells which attributes are keys.
+pub trait KeyNames {
+    /// Tells whether `name` is a key attribute.
+    fn contains(&self, name: &str) -> bool;
+}
+
+impl KeyNames for KeySchema {
+    fn contains(&self, name: &str) -> bool {
+        self.attributes().any(|attribute| attribute.name == name)
+    }
+}
+
+/// The key attributes of a table or a local index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySchema {
     /// The partition key.
@@ -133,11 +145,6 @@ impl KeySchema {
         std::iter::once(&self.partition).chain(&self.sort)
     }
 
-    /// Tells whether `name` is a key attribute.
-    pub fn contains(&self, name: &str) -> bool {
-        self.attributes().any(|attribute| attribute.name == name)
-    }
-
     /// Takes the key out of a whole item, as PutItem does.
     pub fn key_of_item(&self, item: &Item) -> Result<Key, KeyError> {
         self.read(|attribute| {
@@ -179,10 +186,7 @@ impl KeySchema {
     /// Refuses a partition key value that is empty or too long.
     pub fn check_partition_value(&self, value: &AttributeValue) -> Result<(), KeyError> {
         not_empty(&self.partition, value)?;
-        if text_bytes(value) > PARTITION_KEY_BYTES_MAX {
-            return Err(KeyError::PartitionTooLong);
-        }
-        Ok(())
+        check_length(value, PARTITION_KEY_BYTES_MAX, KeyError::PartitionTooLong)
     }
 
     /// Refuses a sort key value that is empty or too long; a schema without sort key takes any.
@@ -204,18 +208,21 @@ pub(crate) fn check_kind(attribute: &KeyAttribute, value: &AttributeValue) -> Re
 }
 
 /// Refuses a value that is empty or too long for a sort key.
-pub(crate) fn check_sort_value(
-    attribute: &KeyAttribute,
-    value: &AttributeValue,
-) -> Result<(), KeyError> {
+pub fn check_sort_value(attribute: &KeyAttribute, value: &AttributeValue) -> Result<(), KeyError> {
     not_empty(attribute, value)?;
-    if text_bytes(value) > SORT_KEY_BYTES_MAX {
-        return Err(KeyError::SortTooLong);
-    }
-    Ok(())
+    check_length(value, SORT_KEY_BYTES_MAX, KeyError::SortTooLong)
 }
 
-fn not_empty(attribute: &KeyAttribute, value: &AttributeValue) -> Result<(), KeyError> {
+/// Refuses a value that is longer.
+pub(crate) fn check_length(
+    value: &AttributeValue,
+    max: usize,
+    error: KeyError,
+) -> Result<(), KeyError> {
+    if text_bytes(value) > max { Err(error) } else { Ok(()) }
+}
+
+pub(crate) fn not_empty(attribute: &KeyAttribute, value: &AttributeValue) -> Result<(), KeyError> {
     match value {
         AttributeValue::S(text) if text.is_empty() => {
             Err(KeyError::EmptyString(attribute.name.clone()))

@@ -7,15 +7,15 @@ use crate::node::Node;
 use crate::planner;
 use async_trait::async_trait;
 use meridian_api::backend::{
-    Backend, BackendError, ChangeError, Consistency, ReplicaChange, TableSize,
+    Backend, BackendError, ChangeError, Consistency, ReplicaChange, Size, TableSize,
 };
-use meridian_base::TableId;
+use meridian_base::{PartitionId, TableId};
 use meridian_control::global::{self, Command as GlobalCommand};
 use meridian_control::planner::{Limits, View, place_table};
 use meridian_control::region::{
-    Command, CommandResult, OwnChange, Refusal, TableRecord, TableSettings,
+    Command, CommandResult, IndexRecord, OwnChange, Refusal, TableRecord, TableSettings,
 };
-use meridian_control::table::{TableDefinition, TableStatus};
+use meridian_control::table::{IndexStatus, TableDefinition, TableStatus};
 use meridian_model::{Key, KeyRange};
 use meridian_partition::{Get, GetOutcome, Page, PageRequest, Write, WriteOutcome};
 use meridian_raft::rt;
@@ -97,6 +97,17 @@ impl Node {
         Err(ChangeError::Backend(BackendError::Unavailable { maybe_applied: false }))
     }
 
+    /// What the partitions hold of which this node has a replica.
+    fn size_here(&self, partitions: &[PartitionId]) -> Size {
+        let mut size = Size::default();
+        for hosted in partitions.iter().filter_map(|id| self.hosting.partition(*id)) {
+            let header = *hosted.replica.lock().header();
+            size.items += header.items;
+            size.bytes += header.item_bytes;
+        }
+        size
+    }
+
     async fn wait_until_active(&self, name: &str) {
         let mut state = self.control.watch_region();
         let active = state.wait_for(|state| {
@@ -110,6 +121,49 @@ impl Node {
         Ok(())
     }
 
+    /// Changes what the replicas of a global table share. Each region follows; this one is waited for.
+    async fn change_definition_globally(
+        &self,
+        name: &str,
+        settings: &TableSettings,
+    ) -> Result<(), ChangeError> {
+        for _ in 0..STALE_ATTEMPTS {
+            let global = self.control.global_state();
+            let Some(table) = global.tables().get(name) else { return Ok(()) };
+            let definition = settings.applied_to(&table.definition);
+            let command = GlobalCommand::UpdateTableDefinition {
+                name: name.to_owned(),
+                expected_version: table.version,
+                definition,
+            };
+            match self.change_globally(&command).await {
+                Err(ChangeError::Global(global::Refusal::StaleVersion { .. })) => {
+                    rt::sleep(Duration::from_millis(50)).await;
+                }
+                done => {
+                    done?;
+                    self.wait_until_followed(name).await;
+                    return Ok(());
+                }
+            }
+        }
+        Err(ChangeError::Backend(BackendError::Unavailable { maybe_applied: false }))
+    }
+
+    /// Waits until this region's table is what the global one is to be.
+    async fn wait_until_followed(&self, name: &str) {
+        let mut state = self.control.watch_region();
+        let followed = state.wait_for(|state| {
+            let global = self.control.global_state();
+            let (Some(here), Some(all)) = (state.tables().get(name), global.tables().get(name))
+            else {
+                return true;
+            };
+            TableSettings::between(&here.definition, &all.definition).is_empty()
+        });
+        let _ = rt::timeout(ACTIVE_PATIENCE, followed).await;
+    }
+
     async fn change_globally(&self, command: &GlobalCommand) -> Result<(), ChangeError> {
         self.control.global(command).await.map_err(control_error)??;
         Ok(())
@@ -119,7 +173,7 @@ impl Node {
 #[async_trait]
 impl Backend for Node {
     fn table(&self, name: &str) -> Option<Arc<TableRecord>> {
-        self.catalog().table(name).cloned()
+        self.catalog().table(name).filter(|table| table.index_of.is_none()).cloned()
     }
 
     fn table_names(&self, after: Option<&str>, limit: usize) -> Vec<String> {
@@ -128,15 +182,14 @@ impl Backend for Node {
     }
 
     async fn table_size(&self, table: &TableRecord) -> TableSize {
-        let mut size = TableSize::default();
-        for id in &table.partitions {
-            if let Some(hosted) = self.hosting.partition(*id) {
-                let header = *hosted.replica.lock().header();
-                size.items += header.items;
-                size.bytes += header.item_bytes;
-            }
-        }
-        size
+        let catalog = self.catalog();
+        let index = |index: &IndexRecord| {
+            let keeper = catalog.table_by_id(index.id);
+            let size = keeper.map(|keeper| self.size_here(&keeper.partitions));
+            (index.name().to_owned(), size.unwrap_or_default())
+        };
+        let indexes = table.indexes.iter().map(index).collect();
+        TableSize { table: self.size_here(&table.partitions), indexes }
     }
 
     async fn create_table(
@@ -157,7 +210,15 @@ impl Backend for Node {
         settings: TableSettings,
     ) -> Result<Arc<TableRecord>, ChangeError> {
         let at_ms = self.options.clock.now_ms();
-        self.change(&Command::UpdateTable { name: name.to_owned(), settings, at_ms }).await?;
+        let is_global = self.control.global_state().tables().contains_key(name);
+        let (own, shared) = if is_global { settings.divided() } else { (settings, None) };
+        if !own.is_empty() {
+            let name = name.to_owned();
+            self.change(&Command::UpdateTable { name, settings: own, at_ms }).await?;
+        }
+        if let Some(shared) = shared {
+            self.change_definition_globally(name, &shared).await?;
+        }
         Ok(with_status(&*self.record(name)?, TableStatus::Updating))
     }
 
@@ -210,7 +271,9 @@ impl Backend for Node {
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {
         let table = self.record(name)?;
         self.change(&Command::DeleteTable { name: name.to_owned(), force: false }).await?;
-        Ok(with_status(&table, TableStatus::Deleting))
+        let mut going = TableRecord { status: TableStatus::Deleting, ..TableRecord::clone(&table) };
+        going.indexes.iter_mut().for_each(|index| index.status = IndexStatus::Deleting);
+        Ok(Arc::new(going))
     }
 
     async fn write(
@@ -222,9 +285,7 @@ impl Backend for Node {
         let request = ItemRequest::Write(Box::new(write));
         match self.items.at_key(table.id, &key, &request).await.map_err(item_error)? {
             ItemAnswer::Write(outcome) => Ok(outcome),
-            ItemAnswer::Get(_) | ItemAnswer::Page(_) | ItemAnswer::Replicate(_) => {
-                Err(BackendError::Internal)
-            }
+            _ => Err(BackendError::Internal),
         }
     }
 
@@ -244,20 +305,23 @@ impl Backend for Node {
         };
         match answer.map_err(item_error)? {
             ItemAnswer::Get(outcome) => Ok(outcome),
-            ItemAnswer::Write(_) | ItemAnswer::Page(_) | ItemAnswer::Replicate(_) => {
-                Err(BackendError::Internal)
-            }
+            _ => Err(BackendError::Internal),
         }
     }
 
     async fn page(
         &self,
         table: &Arc<TableRecord>,
+        index: Option<&str>,
         request: PageRequest,
         consistency: Consistency,
     ) -> Result<Page, BackendError> {
         let strong = consistency == Consistency::Strong;
-        self.items.page(table.id, request, strong).await.map_err(item_error)
+        let from = match index {
+            None => table.id,
+            Some(name) => table.index(name).ok_or(BackendError::ResourceNotFound)?.id,
+        };
+        self.items.page(from, request, strong).await.map_err(item_error)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod damage;
 mod full_disk;
+mod indexes;
 mod region;
 mod testing;
 

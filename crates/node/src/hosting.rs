@@ -9,8 +9,8 @@ use crate::partition_machine::SharedReplica;
 use crate::pipeline::{Order, Refused, Work};
 use meridian_base::{GroupId, PartitionId, Position};
 use meridian_partition::{
-    Closed, Get, GetOutcome, Page, PageRequest, PartitionError, PartitionSpec, Replicated, Write,
-    WriteOutcome, read,
+    Closed, Feed, Get, GetOutcome, Page, PageRequest, PartitionError, PartitionSpec, Replicated,
+    Write, WriteOutcome, read,
 };
 use meridian_raft::Group;
 use meridian_storage::Engine;
@@ -63,6 +63,11 @@ impl HostedPartition {
         late: bool,
     ) -> Result<Vec<Replicated>, Refused> {
         self.ask(|reply| Work::Replicated(changes, late, reply)).await
+    }
+
+    /// Takes entries of an index, if this replica leads.
+    pub async fn feed(&self, feed: Feed) -> Result<(), Refused> {
+        self.ask(|reply| Work::Feed(feed, reply)).await
     }
 
     /// Takes a decision that no client asks for, if this replica leads; tells whether it changed

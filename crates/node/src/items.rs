@@ -17,7 +17,7 @@ use crate::room::Room;
 use bytes::Bytes;
 use meridian_base::{NodeId, PartitionId, TableId};
 use meridian_control::region::{Catalog, PartitionRecord};
-use meridian_partition::Get;
+use meridian_partition::{Feed, Get};
 use meridian_raft::rt;
 use meridian_transport::{CallError, Kind, Peers};
 use message::{Destination, ItemAnswer, ItemRequest, decode_answer, encode_request};
@@ -106,6 +106,20 @@ impl Items {
     ) -> Result<ItemAnswer, ItemError> {
         let find = |catalog: &Catalog| catalog.partition_at(table, key).cloned();
         self.to_leader(table, find, request).await
+    }
+
+    /// Brings entries of an index to the leader of a partition of it.
+    pub async fn feed(
+        &self,
+        index: TableId,
+        partition: PartitionId,
+        feed: Feed,
+    ) -> Result<(), ItemError> {
+        let find = |catalog: &Catalog| catalog.partition(partition).cloned();
+        match self.to_leader(index, find, &ItemRequest::Feed(feed)).await? {
+            ItemAnswer::Fed => Ok(()),
+            other => Err(other.unexpected()),
+        }
     }
 
     /// Sends a request to the leader of the partition that `find` names.
@@ -287,5 +301,6 @@ async fn on_replica(hosted: &HostedPartition, request: ItemRequest) -> Result<It
         ItemRequest::Replicate(changes, late) => {
             hosted.replicate(changes, late).await.map(ItemAnswer::Replicate)
         }
+        ItemRequest::Feed(feed) => hosted.feed(feed).await.map(|()| ItemAnswer::Fed),
     }
 }

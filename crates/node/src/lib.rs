@@ -19,6 +19,7 @@ mod founding;
 mod handler;
 pub mod hosting;
 pub mod identity;
+mod indexes;
 pub mod items;
 mod lost_log;
 pub mod network;
@@ -34,6 +35,7 @@ mod registrar;
 mod replication;
 pub mod room;
 mod stores;
+mod task;
 
 pub use node::{Node, StartError};
 pub use options::{DataDir, NodeOptions, SystemClock};

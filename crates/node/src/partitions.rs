@@ -160,6 +160,8 @@ async fn serve(
     let engine = Arc::clone(&node.engine);
     let mut evaluator = Evaluator::new(Arc::clone(&engine), spec.clone());
     evaluator.keep_old_images(table.definition.stream.is_some());
+    let indexes = crate::indexes::of(&table);
+    evaluator.set_global_indexes(indexes.clone());
     let queue = pipeline::start(PipelineOptions {
         group: group.clone(),
         evaluator,
@@ -174,6 +176,7 @@ async fn serve(
         Arc::new(HostedPartition { spec, group: group.clone(), engine, replica, barrier, queue });
     node.hosting.add_partition(Arc::clone(&hosted));
     crate::replication::start(node, &hosted);
+    crate::indexes::start(node, &hosted, indexes);
     if table.status == TableStatus::Creating && group.is_pristine() {
         rt::spawn(found(group, record, node.id()));
     } else {

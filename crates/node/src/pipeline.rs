@@ -298,6 +298,10 @@ impl Pipeline {
 
     /// Evaluates what is queued, up to the limits, and proposes it.
     async fn drain(&mut self, first: Work) {
+        let first = match first {
+            Work::Indexes(indexes) => return self.options.evaluator.set_global_indexes(indexes),
+            first => first,
+        };
         if matches!(self.state, State::Following) {
             let hint = self.options.group.leader();
             return first.refuse(Refused::NotLeader { hint });
@@ -344,6 +348,11 @@ impl Pipeline {
                 let evaluated = self.replicated(changes, late, now_ms);
                 self.settle(evaluated, reply);
             }
+            Work::Feed(feed, reply) => {
+                let evaluated = self.options.evaluator.feed(feed);
+                self.settle(evaluated, reply);
+            }
+            Work::Indexes(indexes) => self.options.evaluator.set_global_indexes(indexes),
             Work::Order(order, reply) => {
                 let evaluated = self.order(order);
                 self.settle(evaluated, reply);

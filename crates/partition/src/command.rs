@@ -18,7 +18,8 @@ pub(crate) mod tests;
 use crate::header::Reader;
 use crate::record::{ConflictRecord, Image, ItemState, ParkedChange, StrandedRecord};
 use meridian_base::{
-    Cause, Hlc, Incarnation, Origin, Position, Received, RegionId, Sequence, Version, VersionVector,
+    Cause, Hlc, Incarnation, Origin, PartitionId, Position, Received, RegionId, Sequence, Version,
+    VersionVector,
 };
 
 /// A committed instruction.
@@ -113,6 +114,13 @@ pub enum Note {
     Thaw {
         /// The evacuation's epoch.
         epoch: u64,
+    },
+    /// Sets how far a partition of an index has taken the changes of a partition of its table.
+    Fed {
+        /// The partition of the table.
+        source: PartitionId,
+        /// The last position that is taken.
+        position: Position,
     },
     /// Removes change records.
     TrimChanges {

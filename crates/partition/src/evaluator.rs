@@ -28,7 +28,8 @@ use crate::command::{Batch, Command, ItemMutation, Mutation};
 use crate::header::{Freeze, Header, Marks};
 use crate::layout::{self, PartitionSpec};
 use crate::record::{ItemState, Tombstone, decode_item_record};
-use meridian_base::{Hlc, Incarnation, Position, Sequence, Version};
+use meridian_base::{Hlc, Incarnation, Position, Sequence, TableId, Version};
+use meridian_model::{GlobalIndex, SecondaryIndex};
 use meridian_storage::{Control, Engine};
 use overlay::Overlay;
 use std::collections::{BTreeSet, VecDeque};
@@ -82,6 +83,8 @@ pub struct Closed {
 pub struct Evaluator {
     engine: Arc<dyn Engine>,
     spec: PartitionSpec,
+    /// The table's global indexes, by the tables that keep their entries.
+    global: Vec<(TableId, GlobalIndex)>,
     keeps_old_images: bool,
     incarnation: Incarnation,
     /// The sequence of the open drain.
@@ -117,6 +120,7 @@ impl Evaluator {
         Evaluator {
             engine,
             keeps_old_images: !spec.local.is_empty(),
+            global: Vec::new(),
             spec,
             incarnation: Incarnation(0),
             sequence: Sequence(1),
@@ -139,9 +143,30 @@ impl Evaluator {
         &self.spec
     }
 
-    /// Sets whether change records hold old images though no local index needs them.
+    /// Sets whether change records hold old images though no index needs them.
     pub fn keep_old_images(&mut self, keep: bool) {
         self.keeps_old_images = keep || !self.spec.local.is_empty();
+    }
+
+    /// Sets the global indexes whose keys writes are checked against and of which they tell the cost.
+    pub fn set_global_indexes(&mut self, global: Vec<(TableId, GlobalIndex)>) {
+        self.global = global;
+    }
+
+    /// Whether the change log gets old images: whoever moves index entries needs them.
+    fn keeps_old(&self) -> bool {
+        self.keeps_old_images || self.marks.feeds_indexes()
+    }
+
+    /// Whether a write must know the whole item before and after.
+    fn has_indexes(&self) -> bool {
+        !self.spec.local.is_empty() || !self.global.is_empty()
+    }
+
+    /// The table's indexes, local ones first.
+    fn indexes(&self) -> impl Iterator<Item = &dyn SecondaryIndex> {
+        let local = self.spec.local.iter().map(|index| index as &dyn SecondaryIndex);
+        local.chain(self.global.iter().map(|(_, index)| index as &dyn SecondaryIndex))
     }
 
     /// Starts over for an incarnation whose `Begin` with this floor was applied and accepted. All
@@ -253,7 +278,10 @@ impl Evaluator {
     }
 
     /// The state of a key as decided so far, and the decision that made it, if it is not applied.
-    fn current(&self, key: &[u8]) -> Result<(Option<ItemState>, Option<Sequence>), PartitionError> {
+    pub(crate) fn current(
+        &self,
+        key: &[u8],
+    ) -> Result<(Option<ItemState>, Option<Sequence>), PartitionError> {
         if let Some((sequence, state)) = self.overlay.get(key) {
             return Ok((Some(state.clone()), Some(sequence)));
         }
@@ -274,7 +302,7 @@ impl Evaluator {
     }
 
     /// Adds an item mutation to the open drain and to the overlay.
-    fn decide(&mut self, item: ItemMutation) -> Sequence {
+    pub(crate) fn decide(&mut self, item: ItemMutation) -> Sequence {
         self.position = self.position.next();
         self.last = self.last.max(item.version.hlc);
         if item.origin.is_none() {

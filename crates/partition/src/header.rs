@@ -91,10 +91,15 @@ pub struct Marks {
     pub received: BTreeMap<(RegionId, PartitionId), Received>,
     /// Present while the partition is frozen.
     pub freeze: Option<Freeze>,
+    /// In a partition of a global index: up to where it has taken the changes of each partition of
+    /// the table.
+    pub fed: BTreeMap<PartitionId, Position>,
 }
 
 const HEADER_FORMAT: u8 = 1;
 const MARKS_FORMAT: u8 = 1;
+/// With what was fed at the end; written only where there is some.
+const MARKS_FORMAT_FED: u8 = 2;
 
 impl Header {
     /// The stored form.
@@ -173,6 +178,11 @@ impl Marks {
         !self.received.is_empty() || self.cursors.keys().any(other_region)
     }
 
+    /// True when a global index follows the change log, which then holds old images.
+    pub fn feeds_indexes(&self) -> bool {
+        self.cursors.keys().any(|reader| matches!(reader, Reader::Index(_)))
+    }
+
     /// The position up to which every reader has read; none without readers.
     pub fn slowest(&self) -> Option<Position> {
         self.cursors.values().min().copied()
@@ -204,6 +214,10 @@ impl Marks {
                     self.freeze = None;
                 }
             }
+            Note::Fed { source, position } => {
+                let fed = self.fed.entry(source).or_default();
+                *fed = (*fed).max(position);
+            }
             Note::TrimChanges { .. } | Note::DropTombstones { .. } => {}
         }
     }
@@ -228,12 +242,22 @@ impl Marks {
                 put_var(&mut body, freeze.closed.0);
             }
         }
-        checked(MARKS_FORMAT, &body)
+        if self.fed.is_empty() {
+            return checked(MARKS_FORMAT, &body);
+        }
+        put_var(&mut body, self.fed.len() as u64);
+        for (source, position) in &self.fed {
+            put_var(&mut body, source.0);
+            put_var(&mut body, position.0);
+        }
+        checked(MARKS_FORMAT_FED, &body)
     }
 
     /// Reads the stored form.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = unchecked(MARKS_FORMAT, bytes)?;
+        let with_fed = bytes.first() == Some(&MARKS_FORMAT_FED);
+        let format = if with_fed { MARKS_FORMAT_FED } else { MARKS_FORMAT };
+        let mut reader = unchecked(format, bytes)?;
         let mut marks = Marks::default();
         for _ in 0..reader.len()? {
             let who = read_reader(&mut reader)?;
@@ -253,6 +277,12 @@ impl Marks {
             }),
             _ => return Err(DecodeError::Unknown("freeze")),
         };
+        if with_fed {
+            for _ in 0..reader.len()? {
+                let source = PartitionId(reader.var()?);
+                marks.fed.insert(source, Position(reader.var()?));
+            }
+        }
         reader.end()?;
         Ok(marks)
     }

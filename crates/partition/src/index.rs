@@ -1,5 +1,6 @@
-//! Local indexes: what a write may not do to them, what it costs in them, and whether they equal what
-//! the items say. The entries are moved when a write is applied (`replica/apply.rs`).
+//! Indexes: what a write may not do to them, what it costs in them, and whether they equal what
+//! the items say. The entries of local indexes are moved when a write is applied
+//! (`replica/apply.rs`), those of global ones by `feed.rs`.
 //!
 //! # Invariants
 //!
@@ -15,53 +16,56 @@ use crate::layout::{self, PartitionSpec};
 use crate::record::{decode_item_record, item_of};
 use crate::request::Refusal;
 use meridian_model::local_index::item_of_entry;
-use meridian_model::{Item, KeyError, KeySchema, LocalIndex, item_bytes};
+use meridian_model::{Item, KeyError, KeySchema, LocalIndex, SecondaryIndex, item_bytes};
 use meridian_storage::{Control, Range, View};
 
 const WRITE_UNIT_BYTES: usize = 1024;
 
 /// Refuses an updated item whose index key attribute cannot be one.
-pub fn check(local: &[LocalIndex], item: &Item) -> Result<(), Refusal> {
-    let checked = local.iter().try_for_each(|index| index.check(item));
+pub fn check<'i>(
+    mut indexes: impl Iterator<Item = &'i dyn SecondaryIndex>,
+    item: &Item,
+) -> Result<(), Refusal> {
+    let checked = indexes.try_for_each(|index| index.check(item));
     checked.map_err(|error| match error {
         KeyError::EmptyString(_) => Refusal::IndexKeyEmpty("string"),
         KeyError::EmptyBinary(_) => Refusal::IndexKeyEmpty("binary"),
-        KeyError::SortTooLong | KeyError::PartitionTooLong => Refusal::IndexKeyTooLong,
+        KeyError::SortTooLong => Refusal::IndexKeyTooLong,
+        KeyError::PartitionTooLong => Refusal::IndexHashTooLong,
         KeyError::Mismatch { .. } | KeyError::Missing(_) | KeyError::NotTheSchema => {
             Refusal::IndexKeyType
         }
     })
 }
 
-/// What a write costs in each index, write capacity units (AWS: provisioned throughput considerations
-/// for local secondary indexes).
+/// What a write costs in an index, write capacity units (AWS: provisioned throughput considerations
+/// for local secondary indexes; the same for global ones).
 pub fn write_units(
-    (schema, local): (&KeySchema, &[LocalIndex]),
+    schema: &KeySchema,
+    index: &dyn SecondaryIndex,
     key: &[u8],
     before: Option<&Item>,
     after: Option<&Item>,
-) -> Vec<u32> {
-    let cost =
-        |index: &LocalIndex| {
-            let entry = |item: Option<&Item>| {
-                item.and_then(|item| {
-                    Some((index.entry(key, item)?, projected(schema, index, item)))
-                })
-            };
-            match (entry(before), entry(after)) {
-                (None, None) => 0,
-                (Some((_, item)), None) | (None, Some((_, item))) => units(&item),
-                (Some((old_key, old)), Some((new_key, new))) if old_key == new_key => {
-                    if old == new { 0 } else { units(&old).max(units(&new)) }
-                }
-                (Some((_, old)), Some((_, new))) => units(&old) + units(&new),
+) -> u32 {
+    let entry = |item: Option<&Item>| {
+        item.and_then(|item| Some((index.entry(key, item)?, projected(schema, index, item))))
+    };
+    match (entry(before), entry(after)) {
+        (None, None) => 0,
+        (Some((_, item)), None) | (None, Some((_, item))) => units(&item),
+        (Some((old_key, old)), Some((new_key, new))) if old_key == new_key => {
+            if old == new {
+                0
+            } else {
+                units(&old).max(units(&new))
             }
-        };
-    local.iter().map(cost).collect()
+        }
+        (Some((_, old)), Some((_, new))) => units(&old) + units(&new),
+    }
 }
 
 /// The part of an item that an index shows.
-fn projected(schema: &KeySchema, index: &LocalIndex, item: &Item) -> Item {
+fn projected(schema: &KeySchema, index: &dyn SecondaryIndex, item: &Item) -> Item {
     match index.shown(schema) {
         None => item.clone(),
         Some(names) => retained(item, &names),

@@ -18,6 +18,7 @@ pub mod changes;
 pub mod command;
 pub mod error;
 pub mod evaluator;
+pub mod feed;
 pub mod findings;
 pub mod header;
 pub mod index;
@@ -34,6 +35,7 @@ pub use changes::{ChangesPage, CopyFrom, CopyPage, ReadLimits, copy_page, outgoi
 pub use command::{Batch, Command, ItemMutation, Mutation, Note};
 pub use error::PartitionError;
 pub use evaluator::{Closed, Evaluated, Evaluator, Replicated, ReplicatedOutcome, Sealed};
+pub use feed::{Feed, IndexEntry, entries_of_change, entry_of_stored};
 pub use header::{Freeze, Header, LogPosition, Marks, Reader};
 pub use layout::PartitionSpec;
 pub use record::{ChangeRecord, ConflictRecord, StrandedOutcome, StrandedRecord};

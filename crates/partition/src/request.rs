@@ -10,6 +10,7 @@ mod codec;
 #[cfg(test)]
 mod tests;
 
+use meridian_base::TableId;
 use meridian_expression::{Condition, Update};
 use meridian_model::{Item, Key};
 use std::ops::Bound;
@@ -79,7 +80,9 @@ pub struct Done {
     /// Size of the item after, bytes; 0 when there is none.
     pub new_bytes: usize,
     /// What the write cost in each local index, write capacity units.
-    pub index_units: Vec<u32>,
+    pub local_units: Vec<u32>,
+    /// What it cost in each global index, by the table that keeps the index's entries.
+    pub global_units: Vec<(TableId, u32)>,
 }
 
 /// A mistake of the caller that only evaluation finds. Prints DynamoDB's message.
@@ -111,6 +114,11 @@ pub enum Refusal {
         "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
     )]
     IndexKeyTooLong,
+    /// The update makes the partition key attribute of an index too long.
+    #[error(
+        "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of2048 bytes"
+    )]
+    IndexHashTooLong,
     /// The update does not fit the item; the text is the expression's.
     #[error("{0}")]
     Expression(String),

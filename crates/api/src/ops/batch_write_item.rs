@@ -158,7 +158,7 @@ impl Answer {
             match outcome {
                 Ok(WriteOutcome::Done(done)) => {
                     self.applied += 1;
-                    units.add(Consumed::of_write(&table.table.definition, &done));
+                    units.add(Consumed::of_write(&table.table, &done));
                 }
                 Ok(WriteOutcome::Refused(refusal)) => return Err(invalid(refusal.to_string())),
                 // A batch has no conditions.

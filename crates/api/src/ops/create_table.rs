@@ -3,8 +3,10 @@
 //! Tested by the golden transcripts; the order of the checks is the service's.
 
 use meridian_control::region::{ExpectedPolicy, OwnChange};
-use meridian_control::table::{BillingMode, OnDemandMaximum, TableDefinition};
-use meridian_model::{KeyAttribute, KeyKind, KeySchema, LocalIndex};
+use meridian_control::table::{
+    BillingMode, GlobalIndexDefinition, OnDemandMaximum, TableDefinition,
+};
+use meridian_model::{KeyAttribute, KeySchema, LocalIndex};
 use meridian_wire::{ApiError, Fields};
 
 use crate::backend::{Backend, TableSize};
@@ -12,12 +14,8 @@ use crate::context::RequestContext;
 use crate::errors::{change, invalid_parameter};
 use crate::{describe, indexes, keys, policies, settings, tables, tags, unbuilt};
 
-const UNBUILT: [&str; 4] = [
-    "GlobalSecondaryIndexes",
-    "VectorIndexes",
-    "GlobalTableSourceArn",
-    "GlobalTableSettingsReplicationMode",
-];
+const UNBUILT: [&str; 3] =
+    ["VectorIndexes", "GlobalTableSourceArn", "GlobalTableSettingsReplicationMode"];
 
 /// Answers CreateTable.
 pub async fn run(
@@ -46,11 +44,13 @@ fn definition(fields: &mut Fields) -> Result<TableDefinition, ApiError> {
         (BillingMode::Provisioned, None) => return Err(settings::throughput_required()),
         (BillingMode::PayPerRequest, None) | (BillingMode::Provisioned, Some(_)) => {}
     }
-    let attributes = attributes(fields)?;
+    let attributes = keys::attributes(fields)?;
     let key = key_schema(fields, &attributes)?;
     unbuilt::parameters(fields, &UNBUILT)?;
     let local_indexes = indexes::take_local(fields, &attributes, &key)?;
-    check_all_used(&attributes, &key, &local_indexes)?;
+    let global_indexes = indexes::take_global(fields, &attributes, billing)?;
+    indexes::check_together(&local_indexes, &global_indexes)?;
+    check_all_used(&attributes, &used(&key, &local_indexes, &global_indexes))?;
     let stream = settings::stream(fields)?.and_then(|stream| stream.view);
     let on_demand = settings::some_of(fields, "OnDemandThroughput");
     let on_demand = settings::on_demand(on_demand, billing, settings::Asking::Create)?;
@@ -60,6 +60,7 @@ fn definition(fields: &mut Fields) -> Result<TableDefinition, ApiError> {
         attributes,
         key,
         local_indexes,
+        global_indexes,
         billing,
         throughput,
         stream,
@@ -71,17 +72,34 @@ fn definition(fields: &mut Fields) -> Result<TableDefinition, ApiError> {
     })
 }
 
+/// The attributes that table and indexes have as keys, each once, in order of their first use; and
+/// whether there are indexes.
+fn used<'a>(
+    key: &'a KeySchema,
+    local: &'a [LocalIndex],
+    global: &'a [GlobalIndexDefinition],
+) -> (Vec<&'a str>, bool) {
+    let has_indexes = !local.is_empty() || !global.is_empty();
+    let local = local.iter().map(|index| &index.sort);
+    let global = global.iter().flat_map(|one| one.index.keys.all());
+    let mut names: Vec<&str> = Vec::new();
+    for attribute in key.attributes().chain(local).chain(global) {
+        if !names.contains(&attribute.name.as_str()) {
+            names.push(&attribute.name);
+        }
+    }
+    (names, has_indexes)
+}
+
 /// Refuses attributes that are no key of the table or of an index.
 fn check_all_used(
     attributes: &[KeyAttribute],
-    key: &KeySchema,
-    local_indexes: &[LocalIndex],
+    (used, has_indexes): &(Vec<&str>, bool),
 ) -> Result<(), ApiError> {
-    let used = indexes::key_names(key, local_indexes);
     if attributes.len() == used.len() {
         return Ok(());
     }
-    if local_indexes.is_empty() {
+    if !has_indexes {
         return Err(invalid_parameter(
             "Number of attributes in KeySchema does not exactly match number of attributes \
              defined in AttributeDefinitions",
@@ -107,23 +125,6 @@ fn own(fields: &mut Fields) -> Result<Vec<OwnChange>, ApiError> {
         own.push(OwnChange::SetPolicy { text, expected: ExpectedPolicy::Any });
     }
     Ok(own)
-}
-
-fn attributes(fields: &mut Fields) -> Result<Vec<KeyAttribute>, ApiError> {
-    let mut attributes: Vec<KeyAttribute> = Vec::new();
-    for node in fields.take_list("AttributeDefinitions").unwrap_or_default() {
-        let mut one = node.into_fields();
-        let name = one.take_text("AttributeName").unwrap_or_default();
-        let kind = one.take_text("AttributeType").unwrap_or_default();
-        let kind = KeyKind::from_name(&kind).expect("the constraints allow S, N and B only");
-        if attributes.iter().any(|known| known.name == name) {
-            return Err(invalid_parameter(format!(
-                "Duplicate AttributeName in AttributeDefinitions: {name}"
-            )));
-        }
-        attributes.push(KeyAttribute::new(name, kind));
-    }
-    Ok(attributes)
 }
 
 fn key_schema(fields: &mut Fields, attributes: &[KeyAttribute]) -> Result<KeySchema, ApiError> {

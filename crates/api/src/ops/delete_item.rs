@@ -41,7 +41,7 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     if let Some(old) = &done.old {
         write_item(answer.key("Attributes"), old);
     }
-    report.write(&mut answer, &table.name, &Consumed::of_write(&table.definition, &done));
+    report.write(&mut answer, &table.name, &Consumed::of_write(&table, &done));
     collections.write(&mut answer, &table.definition, &partition);
     answer.close();
     Ok(out)

@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use crate::capacity::Report;
 use crate::errors::{expression, invalid};
 use crate::expressions::{Parameters, condition, unused};
-use crate::indexes::Source;
+use crate::index_source::Source;
 use crate::projection::Wanted;
 use crate::reads::{self, Bounds, PageRead};
 use crate::{legacy, tables};
@@ -50,8 +50,8 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
 
     let name = tables::take_name(&mut fields);
     let table = tables::serving(backend, &name)?;
-    let source = Source::take(&mut fields, &table)?;
-    let schema = source.schema();
+    let source = Source::take(&mut fields, &table, consistency)?;
+    let schema = source.keys();
     if start.as_ref().is_some_and(|start| start.len() != source.start_names().len()) {
         return Err(starting_key(""));
     }
@@ -73,6 +73,7 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
         filter.check_query_filter(&schema).map_err(legacy::key_in_filter)?;
     }
     let filter = filter.or(legacy_filter);
+    reads::check_shown(source, select, &wanted, filter.as_ref())?;
     let read = PageRead { bounds, reverse, limit, filter, wanted, select, consistency, report };
     reads::run(backend, &table, source, read).await
 }
@@ -84,7 +85,9 @@ fn started(
     start: &Item,
 ) -> Result<Vec<u8>, ApiError> {
     let encoded = source.start(start).map_err(|error| starting_key(&format!(": {error}")))?;
-    if start.get(&source.schema().partition.name) != Some(&keys.partition) {
+    let partition = source.keys().partition;
+    let mut values = partition.iter().zip(&keys.partition);
+    if !values.all(|(attribute, value)| start.get(&attribute.name) == Some(value)) {
         return Err(match keys.sort {
             Some(SortCondition::Equal(_)) => {
                 invalid("The query can return at most one row and cannot be restarted")

@@ -15,7 +15,7 @@ use crate::backend::Backend;
 use crate::capacity::Report;
 use crate::errors::{expression, invalid};
 use crate::expressions::{Parameters, condition, unused};
-use crate::indexes::Source;
+use crate::index_source::Source;
 use crate::projection::Wanted;
 use crate::reads::{self, Bounds, PageRead};
 use crate::{legacy, tables};
@@ -48,7 +48,7 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
 
     let name = tables::take_name(&mut fields);
     let table = tables::serving(backend, &name)?;
-    let source = Source::take(&mut fields, &table)?;
+    let source = Source::take(&mut fields, &table, consistency)?;
     let bounds = match start {
         None => segment.bounds(),
         Some(start) => {
@@ -56,11 +56,12 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
             reads::start_after(segment.bounds(), start, false)
         }
     };
-    let schema = source.schema();
+    let schema = source.keys();
     wanted.check_keys(&schema)?;
     if let Some(filter) = &filter {
         filter.check_keys(&schema).map_err(expression)?;
     }
+    reads::check_shown(source, select, &wanted, filter.as_ref())?;
     let reverse = false;
     let read = PageRead { bounds, reverse, limit, filter, wanted, select, consistency, report };
     reads::run(backend, &table, source, read).await

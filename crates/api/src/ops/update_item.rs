@@ -48,7 +48,7 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     let update = Write { key, action, condition: request.condition, returns };
     let done = write(backend, &table, update).await;
     let done = if request.from_legacy { done.map_err(legacy::reworded)? } else { done? };
-    let units = Consumed::of_write(&table.definition, &done);
+    let units = Consumed::of_write(&table, &done);
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);
     if let Some(attributes) = attributes(request.values, &request.update, done) {

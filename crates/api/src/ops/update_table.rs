@@ -1,19 +1,20 @@
-//! UpdateTable: billing, throughput, stream, class, deletion protection, or replicas.
+//! UpdateTable: billing, throughput, stream, class, deletion protection, global indexes, or replicas.
 //!
 //! Tested by the golden transcripts.
 
 use meridian_control::region::{Setting, TableRecord, TableSettings};
 use meridian_control::table::{BillingMode, Encryption, TableClass, TableStatus, Throughput};
+use meridian_model::KeyAttribute;
 use meridian_wire::{ApiError, Fields};
 
 use crate::backend::{Backend, ReplicaChange};
 use crate::context::RequestContext;
 use crate::errors::{change, in_use, invalid, invalid_parameter, table_not_found};
+use crate::index_updates::{self, IndexUpdate};
 use crate::settings::{Asking, StreamSetting};
-use crate::{describe, settings, tables, unbuilt};
+use crate::{describe, keys, settings, tables, unbuilt};
 
-const UNBUILT: [&str; 6] = [
-    "GlobalSecondaryIndexUpdates",
+const UNBUILT: [&str; 5] = [
     "MultiRegionConsistency",
     "GlobalTableWitnessUpdates",
     "GlobalTableSettingsReplicationMode",
@@ -67,13 +68,16 @@ struct Asked {
     on_demand: Option<Fields>,
     warm: Option<Fields>,
     encryption: Setting<Encryption>,
+    /// Attribute definitions belong to new indexes; on their own they change nothing.
+    attributes: Vec<KeyAttribute>,
+    indexes: Vec<IndexUpdate>,
 }
 
 impl Asked {
     fn take(fields: &mut Fields) -> Result<Self, ApiError> {
-        // Attribute definitions belong to index changes; on their own they change nothing.
-        fields.take_list("AttributeDefinitions");
         Ok(Asked {
+            attributes: keys::attributes(fields)?,
+            indexes: index_updates::take(fields)?,
             billing: settings::billing(fields),
             throughput: settings::throughput(fields)?,
             stream: settings::stream(fields)?,
@@ -95,8 +99,11 @@ impl Asked {
             on_demand,
             warm,
             encryption,
+            attributes: _,
+            indexes,
         } = self;
-        billing.is_none()
+        indexes.is_empty()
+            && billing.is_none()
             && throughput.is_none()
             && stream.is_none()
             && class.is_none()
@@ -125,16 +132,22 @@ impl Asked {
         }
         if let (Some(asked), Some(current)) = (self.throughput, definition.throughput)
             && asked == current
+            && self.indexes.is_empty()
         {
             return Err(unchanged(current));
         }
         let warm = definition
             .warm
             .unwrap_or_else(|| settings::warm_at_first(definition.billing, definition.throughput));
+        let stream = self.stream_setting(table)?;
+        let (attributes, indexes) =
+            index_updates::changes(self.indexes, self.attributes, table, billing)?;
         Ok(TableSettings {
+            attributes,
+            indexes,
             billing: self.billing,
             throughput: self.throughput,
-            stream: self.stream_setting(table)?,
+            stream,
             class: self.class,
             deletion_protection: self.deletion_protection,
             on_demand: settings::on_demand(self.on_demand, billing, Asking::Update)?,

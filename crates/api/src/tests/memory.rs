@@ -15,14 +15,16 @@ use meridian_control::region::{
     Command, Done as Changed, OwnChange, PartitionPlacement, Refusal as RegionRefusal, RegionState,
     TableRecord, TableSettings,
 };
-use meridian_control::table::{GlobalSnapshot, ReplicaStatus, TableDefinition};
-use meridian_model::{AttributeValue, Item, Key, KeyRange, item_bytes};
+use meridian_control::table::{GlobalSnapshot, IndexStatus, ReplicaStatus, TableDefinition};
+use meridian_model::{
+    AttributeValue, GlobalIndex, Item, Key, KeyRange, SecondaryIndex, item_bytes,
+};
 use meridian_partition::{
     Action, Done, GetOutcome, Page, PageRequest, Refusal, Write, WriteOutcome, index,
 };
 
 use crate::reads;
-use crate::{Backend, BackendError, ChangeError, Consistency, ReplicaChange, TableSize};
+use crate::{Backend, BackendError, ChangeError, Consistency, ReplicaChange, Size, TableSize};
 
 const NOW_MS: u64 = 1_770_000_000_123;
 const REGION: &str = "eu-test-1";
@@ -90,28 +92,63 @@ impl Memory {
     fn change(&self, name: &str, command: Command) -> Result<Arc<TableRecord>, ChangeError> {
         self.apply(command)?;
         let table = self.table(name).ok_or(RegionRefusal::TableNotFound)?;
+        self.settle_indexes(&table);
         // A change without effect leaves the table as it is.
         let _ = self.apply(Command::TableActive { table: table.id });
         Ok(table)
+    }
+
+    /// Makes and fills the indexes that the table is to have, and takes away those that go.
+    fn settle_indexes(&self, table: &TableRecord) {
+        for wanted in &table.definition.global_indexes {
+            let (index, partitions) = (wanted.index.name.clone(), vec![only_partition()]);
+            let made = Command::MakeIndex { table: table.id, index, partitions };
+            let Ok(Changed::Table(index)) = self.apply(made) else { continue };
+            self.apply(Command::TableActive { table: index }).expect("it was just made");
+            for partition in table.partitions.clone() {
+                let filled = Command::IndexFilled { index, partition };
+                self.apply(filled).expect("it was just made");
+            }
+        }
+        for going in table.indexes.iter().filter(|one| one.status == IndexStatus::Deleting) {
+            self.apply(Command::TableGone { table: going.id }).expect("it is to go");
+        }
     }
 }
 
 #[async_trait]
 impl Backend for Memory {
     fn table(&self, name: &str) -> Option<Arc<TableRecord>> {
-        self.region.lock().unwrap().tables().get(name).cloned().map(Arc::new)
+        let region = self.region.lock().unwrap();
+        let known = region.tables().get(name).filter(|table| table.index_of.is_none());
+        known.cloned().map(Arc::new)
     }
 
     fn table_names(&self, after: Option<&str>, limit: usize) -> Vec<String> {
         let region = self.region.lock().unwrap();
-        let names = region.tables().keys().filter(|name| Some(name.as_str()) > after);
+        let tables = region.tables().values().filter(|table| table.index_of.is_none());
+        let names = tables.map(|table| &table.name).filter(|name| Some(name.as_str()) > after);
         names.take(limit).cloned().collect()
     }
 
     async fn table_size(&self, table: &TableRecord) -> TableSize {
-        let size = self.with_items(table, |items| TableSize {
-            items: items.len() as u64,
-            bytes: items.values().map(item_bytes).sum::<usize>() as u64,
+        let size = self.with_items(table, |items| {
+            let size = |items: &[&Item]| Size {
+                items: items.len() as u64,
+                bytes: items.iter().map(|item| item_bytes(item)).sum::<usize>() as u64,
+            };
+            let indexes = table.indexes.iter().map(|one| {
+                let index = &one.definition.index;
+                let held = items.iter().filter_map(|(key, item)| {
+                    index.entry(key, item)?;
+                    let names = index.shown(&table.definition.key);
+                    Some(names.map_or_else(|| item.clone(), |names| index::retained(item, &names)))
+                });
+                let held: Vec<Item> = held.collect();
+                (one.name().to_owned(), size(&held.iter().collect::<Vec<_>>()))
+            });
+            let indexes = indexes.collect();
+            TableSize { table: size(&items.values().collect::<Vec<_>>()), indexes }
         });
         size.unwrap_or_default()
     }
@@ -122,17 +159,12 @@ impl Backend for Memory {
         definition: TableDefinition,
         own: Vec<OwnChange>,
     ) -> Result<Arc<TableRecord>, ChangeError> {
-        let only = PartitionPlacement {
-            range: KeyRange::full(),
-            voters: vec![NodeId(1)],
-            first_leader: NodeId(1),
-        };
         self.change(
             name,
             Command::CreateTable {
                 name: name.to_owned(),
                 definition: Box::new(definition),
-                partitions: vec![only],
+                partitions: vec![only_partition()],
                 forced: None,
                 global: None,
                 own,
@@ -193,7 +225,7 @@ impl Backend for Memory {
         write: Write,
     ) -> Result<WriteOutcome, BackendError> {
         self.planned(&write.key.partition)?;
-        self.with_items(table, |items| evaluate(&table.definition, items, write))
+        self.with_items(table, |items| evaluate(table, items, write))
     }
 
     async fn get(
@@ -212,15 +244,28 @@ impl Backend for Memory {
     async fn page(
         &self,
         table: &Arc<TableRecord>,
+        index: Option<&str>,
         request: PageRequest,
         _: Consistency,
     ) -> Result<Page, BackendError> {
-        self.with_items(table, |items| page(&table.definition, items, &request))
+        let global = index.map(|name| &table.index(name).expect("it is known").definition.index);
+        self.with_items(table, |items| page(&table.definition, global, items, &request))
     }
 }
 
-fn evaluate(definition: &TableDefinition, items: &mut Items, write: Write) -> WriteOutcome {
-    let (schema, local) = (&definition.key, definition.local_indexes.as_slice());
+fn only_partition() -> PartitionPlacement {
+    PartitionPlacement { range: KeyRange::full(), voters: vec![NodeId(1)], first_leader: NodeId(1) }
+}
+
+fn evaluate(table: &TableRecord, items: &mut Items, write: Write) -> WriteOutcome {
+    let schema = &table.definition.key;
+    let local: Vec<&dyn SecondaryIndex> =
+        table.definition.local_indexes.iter().map(|index| index as &dyn SecondaryIndex).collect();
+    let global: Vec<(TableId, &dyn SecondaryIndex)> = table
+        .indexes
+        .iter()
+        .map(|one| (one.id, &one.definition.index as &dyn SecondaryIndex))
+        .collect();
     let encoded = write.key.encode().into_bytes();
     let before = items.get(&encoded).cloned();
     let old_bytes = before.as_ref().map_or(0, item_bytes);
@@ -246,7 +291,8 @@ fn evaluate(definition: &TableDefinition, items: &mut Items, write: Write) -> Wr
             }
         }
     };
-    if let Some(Err(refusal)) = after.as_ref().map(|item| index::check(local, item)) {
+    let all = || local.iter().copied().chain(global.iter().map(|(_, index)| *index));
+    if let Some(Err(refusal)) = after.as_ref().map(|item| index::check(all(), item)) {
         return WriteOutcome::Refused(refusal);
     }
     let new_bytes = after.as_ref().map_or(0, item_bytes);
@@ -254,24 +300,33 @@ fn evaluate(definition: &TableDefinition, items: &mut Items, write: Write) -> Wr
         return WriteOutcome::Refused(Refusal::UpdatedItemTooLarge);
     }
     let (old, new) = (before.as_ref(), after.as_ref());
-    let index_units = index::write_units((schema, local), &encoded, old, new);
+    let units = |index: &dyn SecondaryIndex| index::write_units(schema, index, &encoded, old, new);
+    let local_units = local.iter().map(|index| units(*index)).collect();
+    let global_units = global.iter().map(|(id, index)| (*id, units(*index))).collect();
     match &after {
         Some(item) => drop(items.insert(encoded, item.clone())),
         None => drop(items.remove(&encoded)),
     }
     let old = before.filter(|_| write.returns.old);
     let new = after.filter(|_| write.returns.new);
-    WriteOutcome::Done(Done { old, new, old_bytes, new_bytes, index_units })
+    WriteOutcome::Done(Done { old, new, old_bytes, new_bytes, local_units, global_units })
 }
 
-fn page(definition: &TableDefinition, items: &Items, request: &PageRequest) -> Page {
+fn page(
+    definition: &TableDefinition,
+    global: Option<&GlobalIndex>,
+    items: &Items,
+    request: &PageRequest,
+) -> Page {
     let bounds = (request.start.clone(), request.end.clone());
     let index = request.index.as_ref();
     let local = index.map(|index| &definition.local_indexes[usize::from(index.number)]);
-    let keyed = items.iter().filter_map(|(key, item)| match local {
-        None => Some((key.clone(), item)),
-        Some(local) => Some((local.entry(key, item)?, item)),
+    let keyed = items.iter().filter_map(|(key, item)| match (local, global) {
+        (None, None) => Some((key.clone(), item)),
+        (Some(local), _) => Some((local.entry(key, item)?, item)),
+        (None, Some(global)) => Some((global.entry(key, item)?, item)),
     });
+    let shows = global.and_then(|global| global.shown(&definition.key));
     let mut in_order: Vec<(Vec<u8>, &Item)> =
         keyed.filter(|(key, _)| reads::within(&bounds, key)).collect();
     in_order.sort_by(|a, b| a.0.cmp(&b.0));
@@ -280,7 +335,7 @@ fn page(definition: &TableDefinition, items: &Items, request: &PageRequest) -> P
     }
     let mut page = Page::default();
     for (key, whole) in in_order {
-        let shown = index.and_then(|index| index.shown.as_ref());
+        let shown = index.and_then(|index| index.shown.as_ref()).or(shows.as_ref());
         let shown = shown.map(|names| index::retained(whole, names));
         page.scanned += 1;
         page.bytes += item_bytes(shown.as_ref().unwrap_or(whole));

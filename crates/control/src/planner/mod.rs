@@ -35,8 +35,9 @@ pub use place::{PlaceError, place_table};
 pub use replicas::{ReplicaStep, replica_steps};
 
 use crate::region::{Command, PartitionRecord, RegionState, TableRecord};
-use crate::table::TableStatus;
+use crate::table::{IndexStatus, TableStatus};
 use meridian_base::{GroupId, NodeId, PartitionId, TableId};
+use meridian_model::KeyRange;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How the planner decides; times in milliseconds.
@@ -214,11 +215,40 @@ pub(crate) fn has_quorum(voters: &BTreeSet<NodeId>, is_live: impl Fn(NodeId) -> 
 pub fn plan(view: &View<'_>) -> Vec<Step> {
     let (mut steps, busy) = repair::plan(view);
     steps.extend(leaders::plan(view, &busy));
+    steps.extend(missing_indexes(view));
     steps.extend(finished_tables(view));
     steps
 }
 
-/// Tables that are being made or changed, of which every partition has a leader.
+/// Global indexes that a table is to have and has not.
+fn missing_indexes(view: &View<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for table in view.state.tables().values().filter(|t| t.status != TableStatus::Deleting) {
+        let wanted = table.definition.global_indexes.iter().map(|one| &one.index.name);
+        for index in wanted.filter(|name| table.index(name).is_none()) {
+            let parts = u32::try_from(table.partitions.len()).unwrap_or(u32::MAX);
+            let ranges = KeyRange::full().split_evenly(parts);
+            let Ok(partitions) = place_table(view, &ranges) else { continue };
+            let (table, index) = (table.id, index.clone());
+            steps.push(Step::Propose(Command::MakeIndex { table, index, partitions }));
+        }
+    }
+    steps
+}
+
+/// True when the indexes of a table hold it back no more: a new table is usable with all of them, one
+/// that changes when they are made.
+fn indexes_ready(view: &View<'_>, table: &TableRecord) -> bool {
+    table.definition.global_indexes.iter().all(|wanted| {
+        let Some(index) = table.index(&wanted.index.name) else { return false };
+        let made = view.state.table_by_id(index.id);
+        let made = made.is_some_and(|keeper| keeper.status != TableStatus::Creating);
+        made && (table.status != TableStatus::Creating || index.status == IndexStatus::Active)
+    })
+}
+
+/// Tables that are being made or changed, of which every partition has a leader and the indexes are
+/// ready.
 fn finished_tables(view: &View<'_>) -> Vec<Step> {
     let pending = |status| match status {
         TableStatus::Creating | TableStatus::Updating => true,
@@ -226,5 +256,7 @@ fn finished_tables(view: &View<'_>) -> Vec<Step> {
     };
     let tables = view.state.tables().values().filter(|table| pending(table.status));
     let led = tables.filter(|table| table.partitions.iter().all(|p| view.groups.contains_key(p)));
-    led.map(|table| Step::Propose(Command::TableActive { table: table.id })).collect()
+    led.filter(|table| indexes_ready(view, table))
+        .map(|table| Step::Propose(Command::TableActive { table: table.id }))
+        .collect()
 }

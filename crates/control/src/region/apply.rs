@@ -7,10 +7,11 @@
 //!
 //! Tested by `region/tests.rs`.
 
+use super::apply_indexes::check_index_changes;
 use super::command::{Command, CommandResult, Done, PartitionPlacement, Refusal, TableSettings};
 use super::own::{OwnChange, OwnSettings};
 use super::{PartitionRecord, RegionState, Replicas, TableRecord};
-use crate::table::{BillingMode, GlobalSnapshot, OnDemandMaximum, TableDefinition, TableStatus};
+use crate::table::{BillingMode, GlobalSnapshot, TableDefinition, TableStatus};
 use meridian_base::limits::TABLES_MAX;
 use meridian_base::{LogIndex, PartitionId, RegionId, TableId};
 use std::collections::BTreeSet;
@@ -20,6 +21,16 @@ pub const TABLE_PARTITIONS_MAX: usize = 1024;
 
 /// Bits of a table id that hold the table's number in the region that made it.
 const TABLE_NUMBER_BITS: u32 = 48;
+
+/// True when a region gave the id out.
+pub(super) fn made_by(id: TableId, region: RegionId) -> bool {
+    id.0 >> TABLE_NUMBER_BITS == u64::from(region.number)
+}
+
+/// The number of a table in the region that made it.
+pub(super) fn number_of(id: TableId) -> u64 {
+    id.0 & ((1 << TABLE_NUMBER_BITS) - 1)
+}
 
 /// What CreateTable states, apart from the name.
 struct NewTable<'a> {
@@ -60,6 +71,10 @@ impl RegionState {
             Command::UpdateTable { name, settings, at_ms } => {
                 self.update_table(name, settings, *at_ms)
             }
+            Command::MakeIndex { table, index, partitions } => {
+                self.make_index(*table, index, partitions)
+            }
+            Command::IndexFilled { index, partition } => self.index_filled(*index, *partition),
             Command::ChangeOwn { name, change, at_ms } => self.change_own(name, change, *at_ms),
             Command::SetGlobal { table, global } => self.set_global(*table, global.as_ref()),
             Command::DeleteTable { name, force } => self.delete_table(name, *force),
@@ -98,7 +113,8 @@ impl RegionState {
         if let Some(table) = new.forced.filter(|id| self.table_by_id(*id).is_some()) {
             return Err(Refusal::TableExists { table });
         }
-        if self.tables.len() >= TABLES_MAX || new.partitions.len() > TABLE_PARTITIONS_MAX {
+        let known = self.tables.values().filter(|table| table.index_of.is_none()).count();
+        if known >= TABLES_MAX || new.partitions.len() > TABLE_PARTITIONS_MAX {
             return Err(Refusal::LimitExceeded);
         }
         new.definition.check().map_err(Refusal::Definition)?;
@@ -124,13 +140,15 @@ impl RegionState {
             definition,
             own,
             partitions,
+            indexes: Vec::new(),
+            index_of: None,
         };
         self.tables.insert(record.name.clone(), record);
         Ok(Done::Table(id))
     }
 
     /// True when the ranges tile the key space and every replica goes to a node that takes it.
-    fn placement_fits(&self, partitions: &[PartitionPlacement]) -> bool {
+    pub(super) fn placement_fits(&self, partitions: &[PartitionPlacement]) -> bool {
         let first = partitions.first().is_some_and(|p| p.range.start.is_empty());
         let last = partitions.last().is_some_and(|p| p.range.end.is_none());
         let adjacent = partitions.windows(2).all(|pair| match pair {
@@ -151,15 +169,15 @@ impl RegionState {
 
     /// The forced id, or the next one of this region. A forced id that this region once made is
     /// never made again.
-    fn claim_table_id(
+    pub(super) fn claim_table_id(
         &mut self,
         region: RegionId,
         forced: Option<TableId>,
     ) -> Result<TableId, Refusal> {
         let high = u64::from(region.number) << TABLE_NUMBER_BITS;
         let number = match forced {
-            Some(id) if id.0 >> TABLE_NUMBER_BITS != u64::from(region.number) => return Ok(id),
-            Some(id) => id.0 ^ high,
+            Some(id) if !made_by(id, region) => return Ok(id),
+            Some(id) => number_of(id),
             None => self.next_table,
         };
         if number >> TABLE_NUMBER_BITS != 0 {
@@ -169,7 +187,11 @@ impl RegionState {
         Ok(TableId(high | number))
     }
 
-    fn add_partition(&mut self, table: TableId, placement: &PartitionPlacement) -> PartitionId {
+    pub(super) fn add_partition(
+        &mut self,
+        table: TableId,
+        placement: &PartitionPlacement,
+    ) -> PartitionId {
         let id = PartitionId(self.next_partition);
         self.next_partition += 1;
         let record = PartitionRecord {
@@ -184,7 +206,7 @@ impl RegionState {
         id
     }
 
-    fn table_mut(&mut self, id: TableId) -> Result<&mut TableRecord, Refusal> {
+    pub(super) fn table_mut(&mut self, id: TableId) -> Result<&mut TableRecord, Refusal> {
         self.tables.values_mut().find(|table| table.id == id).ok_or(Refusal::TableNotFound)
     }
 
@@ -193,6 +215,9 @@ impl RegionState {
         match table.status {
             TableStatus::Creating | TableStatus::Updating | TableStatus::Active => {
                 table.status = TableStatus::Active;
+                if let Some(of) = table.index_of {
+                    self.index_made(of, id);
+                }
                 Ok(Done::Table(id))
             }
             TableStatus::Deleting => Err(Refusal::InUse { status: table.status }),
@@ -207,12 +232,15 @@ impl RegionState {
                 return Err(Refusal::InUse { status: table.status });
             }
         }
-        let definition = settled(&table.definition, change);
+        check_index_changes(table, &change.indexes)?;
+        let definition = change.applied_to(&table.definition);
         definition.check().map_err(Refusal::Definition)?;
         note_times(table, &definition, at_ms);
         table.definition = definition;
         table.status = TableStatus::Updating;
-        Ok(Done::Table(table.id))
+        let id = table.id;
+        self.follow_index_definitions(name);
+        Ok(Done::Table(id))
     }
 
     fn set_global(&mut self, id: TableId, global: Option<&GlobalSnapshot>) -> CommandResult {
@@ -235,7 +263,9 @@ impl RegionState {
             return Err(Refusal::DeletionProtected);
         }
         table.status = TableStatus::Deleting;
-        Ok(Done::Table(table.id))
+        let id = table.id;
+        self.delete_indexes(id);
+        Ok(Done::Table(id))
     }
 
     fn table_gone(&mut self, id: TableId) -> CommandResult {
@@ -246,37 +276,14 @@ impl RegionState {
                 return Err(Refusal::InUse { status: table.status });
             }
         }
-        let name = table.name.clone();
-        self.tables.remove(&name);
-        self.partitions.retain(|_, partition| partition.table != id);
+        let of = table.index_of;
+        self.tables.retain(|_, table| table.id != id && table.index_of != Some(id));
+        let tables: BTreeSet<TableId> = self.tables.values().map(|table| table.id).collect();
+        self.partitions.retain(|_, partition| tables.contains(&partition.table));
+        if let Some(of) = of {
+            self.index_gone(of, id);
+        }
         Ok(Done::Table(id))
-    }
-}
-
-/// The definition after a change of settings.
-fn settled(before: &TableDefinition, change: &TableSettings) -> TableDefinition {
-    let billing = change.billing.unwrap_or(before.billing);
-    let throughput = match billing {
-        BillingMode::Provisioned => change.throughput.or(before.throughput),
-        // Stated throughput stays in, so that the check refuses the contradiction.
-        BillingMode::PayPerRequest => change.throughput,
-    };
-    let on_demand = match billing {
-        BillingMode::Provisioned => OnDemandMaximum::default(),
-        BillingMode::PayPerRequest => change.on_demand.applied_to(before.on_demand),
-    };
-    TableDefinition {
-        attributes: before.attributes.clone(),
-        key: before.key.clone(),
-        local_indexes: before.local_indexes.clone(),
-        billing,
-        throughput,
-        stream: change.stream.applied_to(&before.stream),
-        class: change.class.or(before.class),
-        on_demand,
-        warm: change.warm.or(before.warm),
-        encryption: change.encryption.applied_to(&before.encryption),
-        deletion_protection: change.deletion_protection.unwrap_or(before.deletion_protection),
     }
 }
 

@@ -77,15 +77,16 @@ impl Catalog {
         self.by_id.get(&id)
     }
 
-    /// All tables in the order of their names, from the first name after `after`: a page of
-    /// ListTables.
+    /// All tables in the order of their names, without those that keep global indexes, from the
+    /// first name after `after`: a page of ListTables.
     pub fn tables_after<'a>(
         &'a self,
         after: Option<&str>,
     ) -> impl Iterator<Item = &'a Arc<TableRecord>> + 'a {
         use std::ops::Bound::{Excluded, Unbounded};
         let start = after.map_or(Unbounded, Excluded);
-        self.tables.range::<str, _>((start, Unbounded)).map(|(_, table)| table)
+        let tables = self.tables.range::<str, _>((start, Unbounded)).map(|(_, table)| table);
+        tables.filter(|table| table.index_of.is_none())
     }
 
     /// The partition of that id.

@@ -12,12 +12,13 @@ use super::own::OwnChange;
 use crate::node::NodeAddresses;
 use crate::stored::{self, Stored};
 use crate::table::{
-    BillingMode, DefinitionError, Encryption, GlobalSnapshot, OnDemandMaximum, StreamView,
-    TableClass, TableDefinition, TableStatus, Throughput,
+    BillingMode, DefinitionError, Encryption, GlobalIndexDefinition, GlobalSnapshot,
+    OnDemandMaximum, StreamView, TableClass, TableDefinition, TableStatus, Throughput,
 };
 use meridian_base::{NodeId, PartitionId, RegionId, TableId};
-use meridian_model::KeyRange;
+use meridian_model::{KeyAttribute, KeyRange};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Where a partition of a new table goes; made by the planner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,14 @@ pub struct OnDemandChange {
 }
 
 impl OnDemandChange {
+    /// What makes `from` equal to `to`.
+    fn between(from: OnDemandMaximum, to: OnDemandMaximum) -> Self {
+        OnDemandChange {
+            read_units: Setting::between(from.read_units, to.read_units),
+            write_units: Setting::between(from.write_units, to.write_units),
+        }
+    }
+
     /// True when nothing changes.
     pub fn is_empty(&self) -> bool {
         *self == OnDemandChange::default()
@@ -105,6 +114,38 @@ impl<T> Setting<T> {
     }
 }
 
+/// What UpdateTable changes of the global indexes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IndexChange {
+    /// A new index.
+    Create(GlobalIndexDefinition),
+    /// An index goes.
+    Delete(String),
+    /// An index changes.
+    Update {
+        /// Its name.
+        name: String,
+        /// `ProvisionedThroughput`.
+        throughput: Option<Throughput>,
+        /// `OnDemandThroughput`.
+        #[serde(default, skip_serializing_if = "OnDemandChange::is_empty")]
+        on_demand: OnDemandChange,
+        /// `WarmThroughput`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        warm: Option<Throughput>,
+    },
+}
+
+impl IndexChange {
+    /// The index that changes.
+    pub fn name(&self) -> &str {
+        match self {
+            IndexChange::Create(definition) => &definition.index.name,
+            IndexChange::Delete(name) | IndexChange::Update { name, .. } => name,
+        }
+    }
+}
+
 /// What UpdateTable changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TableSettings {
@@ -129,6 +170,12 @@ pub struct TableSettings {
     /// `SSESpecification`: `Unset` goes back to the key that the service owns.
     #[serde(default, skip_serializing_if = "Setting::is_keep")]
     pub encryption: Setting<Encryption>,
+    /// `AttributeDefinitions` of new indexes' keys.
+    #[serde(with = "stored::attributes", default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<KeyAttribute>,
+    /// `GlobalSecondaryIndexUpdates`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<IndexChange>,
 }
 
 impl TableSettings {
@@ -140,18 +187,103 @@ impl TableSettings {
             stream: Setting::between(from.stream, to.stream),
             class: to.class.filter(|_| from.class != to.class),
             deletion_protection: None,
-            on_demand: OnDemandChange {
-                read_units: Setting::between(from.on_demand.read_units, to.on_demand.read_units),
-                write_units: Setting::between(from.on_demand.write_units, to.on_demand.write_units),
-            },
+            on_demand: OnDemandChange::between(from.on_demand, to.on_demand),
             warm: to.warm.filter(|_| from.warm != to.warm),
             encryption: Setting::between(from.encryption.clone(), to.encryption.clone()),
+            attributes: to
+                .attributes
+                .iter()
+                .filter(|a| !from.attributes.contains(a))
+                .cloned()
+                .collect(),
+            indexes: changes_between(from, to),
         }
+    }
+
+    /// What this region alone changes, and what all replicas of a global table share, if anything.
+    pub fn divided(self) -> (Self, Option<Self>) {
+        let deletion_protection = self.deletion_protection;
+        let own = TableSettings { deletion_protection, ..TableSettings::default() };
+        let shared = TableSettings { deletion_protection: None, ..self };
+        let shared = (!shared.is_empty()).then_some(shared);
+        (own, shared)
+    }
+
+    /// The definition after the change.
+    pub fn applied_to(&self, before: &TableDefinition) -> TableDefinition {
+        let billing = self.billing.unwrap_or(before.billing);
+        let throughput = match billing {
+            BillingMode::Provisioned => self.throughput.or(before.throughput),
+            // Stated throughput stays in, so that the check refuses the contradiction.
+            BillingMode::PayPerRequest => self.throughput,
+        };
+        let on_demand = match billing {
+            BillingMode::Provisioned => OnDemandMaximum::default(),
+            BillingMode::PayPerRequest => self.on_demand.applied_to(before.on_demand),
+        };
+        let mut after = TableDefinition {
+            attributes: [before.attributes.as_slice(), &self.attributes].concat(),
+            key: before.key.clone(),
+            local_indexes: before.local_indexes.clone(),
+            global_indexes: before.global_indexes.clone(),
+            billing,
+            throughput,
+            stream: self.stream.applied_to(&before.stream),
+            class: self.class.or(before.class),
+            on_demand,
+            warm: self.warm.or(before.warm),
+            encryption: self.encryption.applied_to(&before.encryption),
+            deletion_protection: self.deletion_protection.unwrap_or(before.deletion_protection),
+        };
+        self.indexes.iter().for_each(|change| change.apply_to(&mut after));
+        if billing == BillingMode::PayPerRequest {
+            after.global_indexes.iter_mut().for_each(|one| one.throughput = None);
+        }
+        // The attributes of an index go with it.
+        let used: BTreeSet<String> = after.keys().map(|key| key.name.clone()).collect();
+        after.attributes.retain(|attribute| used.contains(&attribute.name));
+        after
     }
 
     /// True when nothing changes.
     pub fn is_empty(&self) -> bool {
         *self == TableSettings::default()
+    }
+}
+
+/// What makes the global indexes of `from` equal to those of `to`.
+fn changes_between(from: &TableDefinition, to: &TableDefinition) -> Vec<IndexChange> {
+    let gone = from.global_indexes.iter().filter(|old| to.global_index(&old.index.name).is_none());
+    let gone = gone.map(|old| IndexChange::Delete(old.index.name.clone()));
+    let other = to.global_indexes.iter().filter_map(|new| {
+        let Some(old) = from.global_index(&new.index.name) else {
+            return Some(IndexChange::Create(new.clone()));
+        };
+        let on_demand = OnDemandChange::between(old.on_demand, new.on_demand);
+        (old != new).then(|| IndexChange::Update {
+            name: new.index.name.clone(),
+            throughput: new.throughput.filter(|_| old.throughput != new.throughput),
+            on_demand,
+            warm: new.warm.filter(|_| old.warm != new.warm),
+        })
+    });
+    gone.chain(other).collect()
+}
+
+impl IndexChange {
+    fn apply_to(&self, definition: &mut TableDefinition) {
+        let indexes = &mut definition.global_indexes;
+        match self {
+            IndexChange::Create(new) => indexes.push(new.clone()),
+            IndexChange::Delete(name) => indexes.retain(|one| one.index.name != *name),
+            IndexChange::Update { name, throughput, on_demand, warm } => {
+                for one in indexes.iter_mut().filter(|one| one.index.name == *name) {
+                    one.throughput = throughput.or(one.throughput);
+                    one.on_demand = on_demand.applied_to(one.on_demand);
+                    one.warm = warm.or(one.warm);
+                }
+            }
+        }
     }
 }
 
@@ -201,6 +333,25 @@ pub enum Command {
         settings: TableSettings,
         /// Now.
         at_ms: u64,
+    },
+    /// Makes a global index that the table is to have, CREATING.
+    MakeIndex {
+        /// The table.
+        #[serde(with = "stored::id")]
+        table: TableId,
+        /// The index's name.
+        index: String,
+        /// Its partitions, in the order of their ranges.
+        partitions: Vec<PartitionPlacement>,
+    },
+    /// All items of a table's partition are in an index.
+    IndexFilled {
+        /// The table that keeps the index's entries.
+        #[serde(with = "stored::id")]
+        index: TableId,
+        /// The partition.
+        #[serde(with = "stored::id")]
+        partition: PartitionId,
     },
     /// Changes what belongs to this region's copy alone. Changes no status.
     ChangeOwn {
@@ -337,6 +488,12 @@ pub enum Refusal {
     /// The region has as many tables, or the table as many partitions, as there may be.
     #[error("a limit is reached")]
     LimitExceeded,
+    /// Another index of the table is being made or deleted, or this one is.
+    #[error("an index of the table is being made or deleted")]
+    IndexBusy,
+    /// No such index.
+    #[error("no such index")]
+    IndexNotFound,
     /// More tags than a table may have.
     #[error("the table has too many tags")]
     TooManyTags,

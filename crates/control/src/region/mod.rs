@@ -13,6 +13,7 @@
 //! Tested by `region/tests.rs`, over random command sequences too.
 
 mod apply;
+mod apply_indexes;
 mod apply_nodes;
 mod catalog;
 mod command;
@@ -22,8 +23,8 @@ pub(crate) mod tests;
 
 pub use catalog::Catalog;
 pub use command::{
-    Command, CommandResult, Done, OnDemandChange, PartitionPlacement, Refusal, Setting,
-    TableSettings,
+    Command, CommandResult, Done, IndexChange, OnDemandChange, PartitionPlacement, Refusal,
+    Setting, TableSettings,
 };
 pub use own::{
     ExpectedPolicy, Insights, InsightsMode, OwnChange, OwnSettings, ResourcePolicy, TAGS_MAX,
@@ -31,7 +32,9 @@ pub use own::{
 
 use crate::node::{NodeAddresses, NodeState};
 use crate::stored::{self, Stored};
-use crate::table::{GlobalSnapshot, TableDefinition, TableStatus};
+use crate::table::{
+    GlobalIndexDefinition, GlobalSnapshot, IndexStatus, TableDefinition, TableStatus,
+};
 use crate::time::iso_label;
 use meridian_base::{GroupId, LogIndex, NodeId, PartitionId, RegionId, TableId};
 use meridian_model::KeyRange;
@@ -68,9 +71,45 @@ pub struct TableRecord {
     /// Its partitions in the order of their ranges.
     #[serde(with = "stored::id_list")]
     pub partitions: Vec<PartitionId>,
+    /// Its global indexes, as they are: also those that are being deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<IndexRecord>,
+    /// The table of which this is a global index. The entries of an index are kept as the items of a
+    /// table that no user sees; its name is `table/index`, which no user's table can have.
+    #[serde(with = "stored::id_option", default, skip_serializing_if = "Option::is_none")]
+    pub index_of: Option<TableId>,
+}
+
+/// A global index of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexRecord {
+    /// What it is.
+    pub definition: GlobalIndexDefinition,
+    /// The table that keeps its entries.
+    #[serde(with = "stored::id")]
+    pub id: TableId,
+    /// `IndexStatus`.
+    pub status: IndexStatus,
+    /// `Backfilling`: added to a table that serves, and not filled yet.
+    pub backfilling: bool,
+    /// The table's partitions whose items are not all in it yet.
+    #[serde(with = "stored::id_list")]
+    pub unfilled: Vec<PartitionId>,
+}
+
+impl IndexRecord {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.definition.index.name
+    }
 }
 
 impl TableRecord {
+    /// The global index of that name, whatever its status.
+    pub fn index(&self, name: &str) -> Option<&IndexRecord> {
+        self.indexes.iter().find(|index| index.name() == name)
+    }
+
     /// `LatestStreamLabel`: when the latest stream was turned on, in ISO 8601.
     pub fn stream_label(&self) -> Option<String> {
         self.stream_ms.map(iso_label)
@@ -228,6 +267,12 @@ impl RegionState {
         id.0 >= GroupId::FIRST_PARTITION
             && id.0 < self.next_partition
             && !self.partitions.contains_key(&id)
+    }
+
+    /// True when the id was given out here and its table, or index, exists no more.
+    pub fn is_table_gone(&self, id: TableId) -> bool {
+        let own = self.region.is_some_and(|region| apply::made_by(id, region));
+        own && apply::number_of(id) < self.next_table && self.table_by_id(id).is_none()
     }
 
     /// How many replicas, ready or being made, are on `node`. A drained node has none.

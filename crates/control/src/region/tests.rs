@@ -15,6 +15,7 @@ pub(crate) fn definition() -> TableDefinition {
         attributes: vec![id.clone(), at.clone()],
         key: KeySchema { partition: id, sort: Some(at) },
         local_indexes: Vec::new(),
+        global_indexes: Vec::new(),
         billing: BillingMode::PayPerRequest,
         throughput: None,
         stream: None,

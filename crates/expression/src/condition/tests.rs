@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::{b, item, l, m, n, ns, placeholders, s, ss};
+use meridian_model::KeySchema;
 
 fn values() -> Vec<(&'static str, AttributeValue)> {
     vec![

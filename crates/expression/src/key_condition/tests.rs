@@ -153,8 +153,8 @@ proptest! {
         // `begins_with` is for texts and bytes only.
         let numeric_prefix = matches!(sort, SortCondition::BeginsWith(AttributeValue::N(_)));
         prop_assume!(!numeric_prefix);
-        let condition = KeyCondition { partition: s(&partition), sort: Some(sort.clone()) };
-        let all = KeyCondition { partition: s(&partition), sort: None };
+        let condition = KeyCondition { partition: vec![s(&partition)], leading: Vec::new(), sort: Some(sort.clone()) };
+        let all = KeyCondition { sort: None, ..condition.clone() };
         let key = Key { partition: s(&other), sort: Some(stored.clone()) }.encode().0;
         let within = |condition: &KeyCondition| {
             let (start, end) = condition.bounds();
@@ -173,4 +173,34 @@ proptest! {
         prop_assert_eq!(within(&condition), partition == other && holds(&sort, &stored));
         prop_assert_eq!(within(&all), partition == other);
     }
+}
+
+#[test]
+fn keys_of_several_attributes_are_named_from_the_first_on() {
+    let attribute = |name: &str| KeyAttribute::new(name, KeyKind::S);
+    let keys = KeyAttributes {
+        partition: vec![attribute("a"), attribute("b")],
+        sort: vec![attribute("c"), attribute("d")],
+    };
+    let bind = |text: &str| {
+        let values = [(":1", s("1")), (":2", s("2")), (":3", s("3")), (":4", s("4"))];
+        let used = values.into_iter().filter(|(name, _)| text.contains(name));
+        let values = used.map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut placeholders = Placeholders::new(None, Some(values)).unwrap();
+        let terms = KeyConditionTerms::parse(text, &mut placeholders).unwrap();
+        terms.bind(&keys).map_err(|error| error.to_string())
+    };
+    let all = bind("d > :4 AND a = :1 AND c = :3 AND b = :2").unwrap();
+    assert_eq!(all.partition, [s("1"), s("2")]);
+    assert_eq!(all.leading, [s("3")]);
+    assert_eq!(all.sort, Some(SortCondition::Greater(s("4"))));
+    let first = bind("a = :1 AND b = :2 AND begins_with(c, :3)").unwrap();
+    assert_eq!((first.leading.len(), first.sort.is_some()), (0, true));
+    assert_eq!(bind("a = :1 AND b = :2").unwrap().sort, None);
+    let missed = |name: &str| format!("Query condition missed key schema element: {name}");
+    assert_eq!(bind("a = :1 AND c = :3").unwrap_err(), missed("b"));
+    assert_eq!(bind("a = :1 AND b = :2 AND d = :4").unwrap_err(), missed("c"));
+    let unsupported = "Query key condition not supported";
+    assert_eq!(bind("a = :1 AND b > :2").unwrap_err(), unsupported);
+    assert_eq!(bind("a = :1 AND b = :2 AND c > :3 AND d = :4").unwrap_err(), unsupported);
 }

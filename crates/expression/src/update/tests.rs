@@ -2,6 +2,7 @@
 
 mod model;
 
+use meridian_model::KeySchema;
 use meridian_model::{AttributeValue, KeyAttribute, KeyKind};
 
 use super::*;

@@ -176,6 +176,7 @@ fn definition() -> TableDefinition {
         attributes: vec![KeyAttribute::new("pk", KeyKind::S)],
         key: KeySchema::simple("pk", KeyKind::S),
         local_indexes: Vec::new(),
+        global_indexes: Vec::new(),
         billing: BillingMode::PayPerRequest,
         throughput: None,
         stream: None,

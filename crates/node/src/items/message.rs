@@ -2,12 +2,13 @@
 //!
 //! The first byte is the format, the second the kind.
 
+use super::ItemError;
 use crate::pipeline::Refused;
 use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var};
 use meridian_base::{Change, NodeId, PartitionId, TableId};
 use meridian_partition::evaluator::ReplicatedOutcome;
 use meridian_partition::{
-    Get, GetOutcome, Page, PageRequest, Replicated, StrandedOutcome, Write, WriteOutcome,
+    Feed, Get, GetOutcome, Page, PageRequest, Replicated, StrandedOutcome, Write, WriteOutcome,
 };
 
 const FORMAT: u8 = 1;
@@ -23,6 +24,8 @@ pub enum ItemRequest {
     Page(Box<PageRequest>, bool),
     /// Merge changes of another region; `true` when they come late from a lost region.
     Replicate(Vec<Change>, bool),
+    /// Take entries of a global index.
+    Feed(Feed),
 }
 
 impl ItemRequest {
@@ -30,7 +33,7 @@ impl ItemRequest {
     pub fn reads(&self) -> bool {
         match self {
             ItemRequest::Get(..) | ItemRequest::Page(..) => true,
-            ItemRequest::Write(_) | ItemRequest::Replicate(..) => false,
+            ItemRequest::Write(_) | ItemRequest::Replicate(..) | ItemRequest::Feed(_) => false,
         }
     }
 }
@@ -55,6 +58,15 @@ pub enum ItemAnswer {
     Page(Page),
     /// To changes of another region.
     Replicate(Vec<Replicated>),
+    /// To entries of a global index.
+    Fed,
+}
+
+impl ItemAnswer {
+    /// What to say where this kind of answer was not asked for.
+    pub fn unexpected(&self) -> ItemError {
+        ItemError::Broken("the answer is of another kind than the question".to_owned())
+    }
 }
 
 /// The sent form of a request.
@@ -87,6 +99,10 @@ pub fn encode_request(to: Destination, request: &ItemRequest) -> Vec<u8> {
             out.extend([3, u8::from(*late)]);
             put_var(&mut out, changes.len() as u64);
             changes.iter().for_each(|change| change.encode(&mut out));
+        }
+        ItemRequest::Feed(feed) => {
+            out.push(4);
+            out.extend(feed.encode());
         }
     }
     out
@@ -121,6 +137,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<(Destination, ItemRequest), Decode
             let changes = (0..count).map(|_| Change::decode(&mut reader)).collect::<Result<_, _>>();
             ItemRequest::Replicate(changes?, late)
         }
+        4 => ItemRequest::Feed(Feed::decode(reader.rest())?),
         _ => return Err(DecodeError::Unknown("request")),
     };
     Ok((to, request))
@@ -187,6 +204,7 @@ pub fn encode_answer(answer: &Result<ItemAnswer, Refused>) -> Vec<u8> {
             put_var(&mut out, outcomes.len() as u64);
             outcomes.iter().for_each(|outcome| put_replicated(&mut out, outcome));
         }
+        Ok(ItemAnswer::Fed) => out.push(4),
         Err(Refused::NotLeader { hint }) => {
             out.push(16);
             put_var(&mut out, hint.map_or(0, |node| node.0));
@@ -217,6 +235,7 @@ pub fn decode_answer(bytes: &[u8]) -> Result<Result<ItemAnswer, Refused>, Decode
                 (0..count).map(|_| get_replicated(&mut reader)).collect::<Result<_, _>>();
             Ok(ItemAnswer::Replicate(outcomes?))
         }
+        4 => Ok(ItemAnswer::Fed),
         16 => {
             let hint = reader.var()?;
             Err(Refused::NotLeader { hint: (hint != 0).then_some(NodeId(hint)) })

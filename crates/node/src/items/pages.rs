@@ -83,9 +83,7 @@ impl Items {
         };
         match answer {
             ItemAnswer::Page(page) => Ok(page),
-            ItemAnswer::Write(_) | ItemAnswer::Get(_) | ItemAnswer::Replicate(_) => {
-                Err(ItemError::Broken("the answer is of another kind than the question".into()))
-            }
+            other => Err(other.unexpected()),
         }
     }
 }

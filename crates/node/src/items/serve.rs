@@ -62,7 +62,7 @@ impl Items {
             ItemRequest::Page(page, strong) => {
                 self.page(table, PageRequest::clone(page), *strong).await.map(ItemAnswer::Page)
             }
-            ItemRequest::Replicate(..) => return Err(Refused::Elsewhere),
+            ItemRequest::Replicate(..) | ItemRequest::Feed(_) => return Err(Refused::Elsewhere),
         };
         done.map_err(|error| match error {
             ItemError::Unavailable | ItemError::NoTable => Refused::Retry,
@@ -94,7 +94,7 @@ impl Items {
         freeze: Freeze,
         request: ItemRequest,
     ) -> Result<ItemAnswer, Refused> {
-        if matches!(request, ItemRequest::Replicate(..)) {
+        if matches!(request, ItemRequest::Replicate(..) | ItemRequest::Feed(_)) {
             return Err(Refused::Retry);
         }
         let drained = self.gate.drained(hosted.spec.partition, &freeze);

@@ -1,8 +1,9 @@
 //! What a pipeline is asked to do, and how it says no.
 
-use meridian_base::{Change, NodeId, Position, Received, RegionId, Version};
+use meridian_base::{Change, NodeId, Position, Received, RegionId, TableId, Version};
+use meridian_model::GlobalIndex;
 use meridian_partition::header::{Freeze, Reader};
-use meridian_partition::{Closed, Replicated, Write, WriteOutcome};
+use meridian_partition::{Closed, Feed, Replicated, Write, WriteOutcome};
 use tokio::sync::oneshot;
 
 /// Why a partition did not answer.
@@ -74,6 +75,10 @@ pub enum Work {
     Write(Box<Write>, Reply<WriteOutcome>),
     /// Changes of another region; `true` when its region was lost and sends late.
     Replicated(Vec<Change>, bool, Reply<Vec<Replicated>>),
+    /// Entries of a global index, for a partition of it.
+    Feed(Feed, Reply<()>),
+    /// The global indexes of the table have changed. Nobody waits, and every replica takes it.
+    Indexes(Vec<(TableId, GlobalIndex)>),
     /// A decision that no client asks for; answers whether it changed anything.
     Order(Order, Reply<bool>),
     /// A closed version to announce.
@@ -86,6 +91,8 @@ impl Work {
         match self {
             Work::Write(_, reply) => reply.is_closed(),
             Work::Replicated(_, _, reply) => reply.is_closed(),
+            Work::Feed(_, reply) => reply.is_closed(),
+            Work::Indexes(_) => false,
             Work::Order(_, reply) => reply.is_closed(),
             Work::Close(reply) => reply.is_closed(),
         }
@@ -96,6 +103,8 @@ impl Work {
         match self {
             Work::Write(_, reply) => drop(reply.send(Err(refused))),
             Work::Replicated(_, _, reply) => drop(reply.send(Err(refused))),
+            Work::Feed(_, reply) => drop(reply.send(Err(refused))),
+            Work::Indexes(_) => {}
             Work::Order(_, reply) => drop(reply.send(Err(refused))),
             Work::Close(reply) => drop(reply.send(Err(refused))),
         }

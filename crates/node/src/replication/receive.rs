@@ -114,9 +114,7 @@ async fn commit_part(
     let answer = node.items.at_key(batch.table, &key, &request).await;
     match answer.map_err(|e| e.to_string())? {
         ItemAnswer::Replicate(outcomes) => Ok(summed(&outcomes)),
-        ItemAnswer::Write(_) | ItemAnswer::Get(_) | ItemAnswer::Page(_) => {
-            Err("the answer is of another kind than the question".into())
-        }
+        other => Err(other.unexpected().to_string()),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::hosting::HostedPartition;
 use crate::node::Node;
 use crate::pipeline::Order;
 use crate::regions::Target;
+use crate::task::Task;
 use meridian_control::global::RegionStatus;
 use meridian_partition::Closed;
 use meridian_raft::rt;
@@ -30,15 +31,6 @@ const IDLE_AFTER: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(20);
 /// Between two looks while nothing happens: readers that are to be dropped wait for one.
 const REST: Duration = Duration::from_secs(5);
-
-/// A task that ends when it is not wanted any more.
-struct Task(rt::JoinHandle<()>);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 struct Source {
     node: Arc<Node>,
@@ -127,7 +119,7 @@ impl Source {
         match (&self.closer, self.feeds.is_empty()) {
             (None, false) => {
                 let closing = close(Arc::clone(&self.hosted), self.closed.clone());
-                self.closer = Some(Task(rt::spawn(closing)));
+                self.closer = Some(Task::start(closing));
             }
             (Some(_), true) => self.closer = None,
             (None, true) | (Some(_), false) => {}
@@ -141,7 +133,7 @@ impl Source {
             target,
             closed: self.closed.subscribe(),
         };
-        Task(rt::spawn(feed.run()))
+        Task::start(feed.run())
     }
 
     /// Freezes or thaws the partition as the region's status says; true when nothing is left to do.

@@ -11,7 +11,9 @@ use crate::header::{put_reader, read_reader};
 use crate::record::{ConflictRecord, ItemState, ParkedChange, StrandedRecord, read_flag};
 use meridian_base::change::{put_image, put_origin, read_image, read_origin, read_region};
 use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var, put_vector, put_version};
-use meridian_base::{Cause, Change, Hlc, Incarnation, Position, Received, RegionId, Sequence};
+use meridian_base::{
+    Cause, Change, Hlc, Incarnation, PartitionId, Position, Received, RegionId, Sequence,
+};
 
 const FORMAT: u8 = 1;
 const BEGIN: u8 = 0;
@@ -31,6 +33,7 @@ const FREEZE: u8 = 11;
 const THAW: u8 = 12;
 const TRIM_CHANGES: u8 = 13;
 const DROP_TOMBSTONES: u8 = 14;
+const FED: u8 = 15;
 
 impl Command {
     /// The bytes of the log entry.
@@ -172,6 +175,11 @@ impl Note {
                 out.push(THAW);
                 put_var(out, *epoch);
             }
+            Note::Fed { source, position } => {
+                out.push(FED);
+                put_var(out, source.0);
+                put_var(out, position.0);
+            }
             Note::TrimChanges { upto } => {
                 out.push(TRIM_CHANGES);
                 put_var(out, upto.0);
@@ -196,6 +204,9 @@ impl Note {
             },
             FREEZE => Note::Freeze { epoch: reader.var()?, target: read_region(reader)? },
             THAW => Note::Thaw { epoch: reader.var()? },
+            FED => {
+                Note::Fed { source: PartitionId(reader.var()?), position: Position(reader.var()?) }
+            }
             TRIM_CHANGES => Note::TrimChanges { upto: Position(reader.var()?) },
             DROP_TOMBSTONES => {
                 Note::DropTombstones { keys: read_list(reader, |r| r.bytes().map(<[u8]>::to_vec))? }

@@ -100,7 +100,7 @@ impl Evaluator {
         Ok((!keys.is_empty()).then(|| self.note(Note::DropTombstones { keys })))
     }
 
-    fn note(&mut self, note: Note) -> Sequence {
+    pub(crate) fn note(&mut self, note: Note) -> Sequence {
         self.marks.note(note.clone(), self.position, self.last);
         self.push(Mutation::Note(note), 64)
     }

@@ -209,7 +209,7 @@ impl Evaluator {
             image: change.image,
             bytes,
             old_bytes: old.as_ref().map(|state| state.bytes),
-            old: old.and_then(|state| state.image).filter(|_| self.keeps_old_images),
+            old: old.and_then(|state| state.image).filter(|_| self.keeps_old()),
             version: change.version,
             base,
             origin: Some(change.origin),

@@ -70,7 +70,7 @@ impl Evaluator {
         let wanted = match &write.action {
             Action::Update(_) | Action::UpdateExisting(_) => true,
             Action::Put(_) | Action::Delete => {
-                write.condition.is_some() || write.returns.old || !self.spec.local.is_empty()
+                write.condition.is_some() || write.returns.old || self.has_indexes()
             }
         };
         let item = match image {
@@ -103,7 +103,7 @@ impl Evaluator {
                 if let Some(name) = self.changed_key(&write.key, &updated) {
                     return Err(Refusal::KeyUpdated(name));
                 }
-                index::check(&self.spec.local, &updated)?;
+                index::check(self.indexes(), &updated)?;
                 let bytes = item_bytes(&updated);
                 if bytes > ITEM_BYTES_MAX {
                     return Err(Refusal::UpdatedItemTooLarge);
@@ -116,7 +116,7 @@ impl Evaluator {
 
     /// Whether the item after the write is needed beside its image.
     fn keeps_item(&self, write: &Write) -> bool {
-        write.returns.new || !self.spec.local.is_empty()
+        write.returns.new || self.has_indexes()
     }
 
     /// The key attribute that an update changed, if it did.
@@ -137,10 +137,13 @@ impl Evaluator {
         let unchanged = old_image == after.as_ref().map(|after| &after.image);
         let nothing = unchanged && (after.is_none() || !self.marks.is_global());
         let new = after.as_ref().and_then(|after| after.item.as_ref());
-        let indexes = (&self.spec.schema, self.spec.local.as_slice());
-        let index_units = index::write_units(indexes, &key, before.item.as_ref(), new);
+        let old = before.item.as_ref();
+        let units = |index| index::write_units(&self.spec.schema, index, &key, old, new);
+        let local_units = self.spec.local.iter().map(|index| units(index)).collect();
+        let global_units = self.global.iter().map(|(id, index)| (*id, units(index))).collect();
         let done = Done {
-            index_units,
+            local_units,
+            global_units,
             old: if write.returns.old { before.item } else { None },
             old_bytes: before.bytes,
             new_bytes: after.as_ref().map_or(0, |after| after.bytes),
@@ -162,7 +165,7 @@ impl Evaluator {
             image,
             bytes: bytes as u64,
             old_bytes: had.map(|state| state.bytes),
-            old: had.and_then(|state| state.image.clone()).filter(|_| self.keeps_old_images),
+            old: had.and_then(|state| state.image.clone()).filter(|_| self.keeps_old()),
             version,
             base: before.state.as_ref().map(ItemState::seen).unwrap_or_default(),
             origin: None,

@@ -49,7 +49,7 @@ fn page(leader: &Leader, index: u8, shown: Option<Vec<String>>, whole: bool) -> 
 
 fn units(outcome: WriteOutcome) -> Vec<u32> {
     match outcome {
-        WriteOutcome::Done(done) => done.index_units,
+        WriteOutcome::Done(done) => done.local_units,
         other => panic!("{other:?}"),
     }
 }

@@ -6,6 +6,7 @@ use meridian_base::{
     Cause, Hlc, Incarnation, LogIndex, Origin, PartitionId, Position, Received, RegionId, Sequence,
 };
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 fn version(n: u64, region: u16) -> Version {
     Version { hlc: Hlc(n), region: RegionId { number: region, incarnation: 2 } }
@@ -98,6 +99,7 @@ fn marks() -> Marks {
             position: Position(8),
             closed: Hlc(99),
         }),
+        fed: BTreeMap::new(),
     }
 }
 
@@ -107,6 +109,7 @@ fn marks_keep_every_kind_of_reader() {
     let readers = [Region(u16::MAX), Stream, Index(u64::MAX), Archive, Copy(7)];
     let marks = Marks {
         cursors: readers.into_iter().zip((1..).map(Position)).collect(),
+        fed: [(PartitionId(16), Position(u64::MAX)), (PartitionId(17), Position(0))].into(),
         ..Marks::default()
     };
     assert_eq!(Marks::decode(&marks.encode()), Ok(marks));

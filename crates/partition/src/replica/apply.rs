@@ -18,7 +18,7 @@ use crate::header::{Header, Marks};
 use crate::layout::{self, PartitionSpec};
 use crate::record::{ChangeRecord, Image, Tombstone, encode_item_record, item_of};
 use meridian_base::{Cause, Hlc, Incarnation, Origin, Position, RegionId};
-use meridian_model::Item;
+use meridian_model::{Item, SecondaryIndex};
 use meridian_storage as storage;
 use std::sync::Arc;
 
@@ -318,6 +318,7 @@ impl Staged {
             | Note::Received(_)
             | Note::ForgetRegion { .. }
             | Note::Freeze { .. }
+            | Note::Fed { .. }
             | Note::Thaw { .. } => {
                 let (position, closed) = (self.header.position, self.header.last);
                 Arc::make_mut(&mut self.marks).note(note, position, closed);

@@ -11,6 +11,7 @@ use super::{
     WriteOutcome,
 };
 use crate::record::read_flag;
+use meridian_base::TableId;
 use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var};
 use meridian_expression::{Condition, ExpressionSource, Update};
 use meridian_model::{Item, Key, decode_item, decode_value, encode_item, encode_value};
@@ -88,8 +89,13 @@ impl WriteOutcome {
                 put_item(&mut out, done.new.as_ref());
                 put_var(&mut out, done.old_bytes as u64);
                 put_var(&mut out, done.new_bytes as u64);
-                put_var(&mut out, done.index_units.len() as u64);
-                done.index_units.iter().for_each(|units| put_var(&mut out, u64::from(*units)));
+                put_var(&mut out, done.local_units.len() as u64);
+                done.local_units.iter().for_each(|units| put_var(&mut out, u64::from(*units)));
+                put_var(&mut out, done.global_units.len() as u64);
+                for (index, units) in &done.global_units {
+                    put_var(&mut out, index.0);
+                    put_var(&mut out, u64::from(*units));
+                }
             }
             WriteOutcome::ConditionFailed { old, old_bytes } => {
                 out.push(1);
@@ -114,6 +120,7 @@ impl WriteOutcome {
                         out.push(if *kind == STRING { 5 } else { 6 });
                     }
                     Refusal::IndexKeyTooLong => out.push(7),
+                    Refusal::IndexHashTooLong => out.push(8),
                 }
             }
         }
@@ -129,7 +136,8 @@ impl WriteOutcome {
                 new: read_item(&mut reader)?,
                 old_bytes: read_size(&mut reader)?,
                 new_bytes: read_size(&mut reader)?,
-                index_units: read_units(&mut reader)?,
+                local_units: read_units(&mut reader)?,
+                global_units: read_global_units(&mut reader)?,
             }),
             1 => WriteOutcome::ConditionFailed {
                 old: read_item(&mut reader)?,
@@ -144,6 +152,7 @@ impl WriteOutcome {
                 5 => Refusal::IndexKeyEmpty(STRING),
                 6 => Refusal::IndexKeyEmpty("binary"),
                 7 => Refusal::IndexKeyTooLong,
+                8 => Refusal::IndexHashTooLong,
                 _ => return Err(DecodeError::Unknown("refusal")),
             }),
             _ => return Err(DecodeError::Unknown("outcome")),
@@ -343,6 +352,11 @@ fn read_index(reader: &mut Reader<'_>) -> Result<Option<IndexRead>, DecodeError>
 fn read_units(reader: &mut Reader<'_>) -> Result<Vec<u32>, DecodeError> {
     let count = reader.len()?;
     (0..count).map(|_| read_u32(reader.var()?)).collect()
+}
+
+fn read_global_units(reader: &mut Reader<'_>) -> Result<Vec<(TableId, u32)>, DecodeError> {
+    let count = reader.len()?;
+    (0..count).map(|_| Ok((TableId(reader.var()?), read_u32(reader.var()?)?))).collect()
 }
 
 fn put_bound(out: &mut Vec<u8>, bound: &Bound<Vec<u8>>) {

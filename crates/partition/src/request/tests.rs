@@ -26,7 +26,8 @@ fn writes_round_trip() {
 #[test]
 fn outcomes_round_trip() {
     let old = Some(item(1, "a"));
-    let done = Done { old, new: None, old_bytes: 9, new_bytes: 0, index_units: vec![0, 2] };
+    let (local_units, global_units) = (vec![0, 2], vec![(TableId(9), 3)]);
+    let done = Done { old, new: None, old_bytes: 9, new_bytes: 0, local_units, global_units };
     let refusals = [
         Refusal::ItemTooLarge,
         Refusal::UpdatedItemTooLarge,
