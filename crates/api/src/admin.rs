@@ -43,6 +43,18 @@ pub enum AdminCall {
         /// Continues after this position, as the previous page named it.
         after: Option<String>,
     },
+    /// One page of the entries of a global index: as the items of a partition of the table say, or as
+    /// a partition of the index holds them.
+    Entries {
+        /// Name of the table.
+        table: String,
+        /// Name of the index.
+        index: String,
+        /// The partition, of the table or of the index.
+        partition: u64,
+        /// Continues after this position, as the previous page named it.
+        after: Option<String>,
+    },
     /// Founds the cluster out of the nodes that know each other.
     ClusterInit {
         /// Refuses unless exactly this many nodes are known.

@@ -2,8 +2,8 @@
 //! the same?
 //!
 //! Replicas are compared by digest at an equal applied index, and each with its own local indexes;
-//! regions item by item, with versions.
-//! Both are looked at again for a while before they count as different, because changes may be under
+//! regions item by item, with versions; global indexes with the items of their region, entry by entry.
+//! All are looked at again for a while before they count as different, because changes may be under
 //! way.
 //!
 //! # Invariants
@@ -14,6 +14,7 @@
 //! Tested in `verify/dump.rs` and `verify/replicas.rs`, and as a whole by `rehearsal.rs`.
 
 mod dump;
+mod indexes;
 mod replicas;
 
 use std::collections::BTreeSet;
@@ -45,8 +46,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Arguments of `meridian verify`.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyArgs {
-    /// The table; all tables when absent.
-    pub table: Option<String>,
+    /// The table; all tables when absent. `indexes TABLE` compares its global indexes alone.
+    #[arg(value_name = "[indexes] TABLE", num_args = 0..=2)]
+    pub table: Vec<String>,
     /// The file of the cluster secret, where the cluster has one.
     #[arg(long, value_name = "FILE")]
     pub cluster_secret_file: Option<PathBuf>,
@@ -63,6 +65,8 @@ pub struct Comparison {
     pub partitions: usize,
     /// Items of one region.
     pub items: usize,
+    /// Entries of global indexes, over all regions.
+    pub entries: usize,
     /// What differs, for people.
     pub differences: Vec<String>,
 }
@@ -71,13 +75,15 @@ pub struct Comparison {
 pub async fn run(args: VerifyArgs, shell: Shell) -> anyhow::Result<ExitCode> {
     let file = shell.cluster.context("verify needs --cluster FILE")?;
     let cluster = Cluster::read_with(&file, args.cluster_secret_file.as_deref())?;
-    let tables = match args.table {
-        Some(table) => vec![table],
-        None => table_names(&cluster).await?,
+    let (tables, scope) = match args.table.as_slice() {
+        [] => (table_names(&cluster).await?, Scope::All),
+        [table] => (vec![table.clone()], Scope::All),
+        [what, table] if what == "indexes" => (vec![table.clone()], Scope::Indexes),
+        _ => anyhow::bail!("verify takes a table, or `indexes` and a table"),
     };
     let mut comparisons = Vec::new();
     for table in &tables {
-        comparisons.push(compare(&cluster, table).await?);
+        comparisons.push(compare_patiently(&cluster, table, scope).await?);
     }
     let equal = comparisons.iter().all(|one| one.differences.is_empty());
     match shell.output {
@@ -96,6 +102,7 @@ fn json_of(one: &Comparison) -> Value {
         "regions": one.regions,
         "partitions": one.partitions,
         "items": one.items,
+        "index_entries": one.entries,
         "difference_count": one.differences.len(),
         "differences": one.differences.iter().take(NAMED_MAX).collect::<Vec<_>>(),
     })
@@ -107,9 +114,10 @@ fn print(one: &Comparison) {
         count => format!("{count} differences"),
     };
     println!(
-        "{}: {verdict} ({} items, {} partitions in {})",
+        "{}: {verdict} ({} items, {} index entries, {} partitions in {})",
         one.table,
         one.items,
+        one.entries,
         one.partitions,
         one.regions.join(", ")
     );
@@ -123,9 +131,24 @@ fn print(one: &Comparison) {
 
 /// Compares a table's replicas and regions until they are equal or patience ends.
 pub async fn compare(cluster: &Cluster, table: &str) -> anyhow::Result<Comparison> {
+    compare_patiently(cluster, table, Scope::All).await
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    All,
+    Indexes,
+}
+
+async fn compare_patiently(
+    cluster: &Cluster,
+    table: &str,
+    scope: Scope,
+) -> anyhow::Result<Comparison> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let comparison = compare_once(cluster, table).await;
+        let comparison = compare_once(cluster, table, scope).await;
         let settled = comparison.as_ref().is_ok_and(|one| one.differences.is_empty());
         if settled || Instant::now() >= deadline {
             return comparison;
@@ -134,10 +157,20 @@ pub async fn compare(cluster: &Cluster, table: &str) -> anyhow::Result<Compariso
     }
 }
 
-async fn compare_once(cluster: &Cluster, table: &str) -> anyhow::Result<Comparison> {
+async fn compare_once(cluster: &Cluster, table: &str, scope: Scope) -> anyhow::Result<Comparison> {
     let mut comparison = Comparison { table: table.to_owned(), ..Comparison::default() };
     let mut dumps: Vec<RegionDump> = Vec::new();
     for region in regions_of(cluster, table).await? {
+        if let Some(known) = cluster.regions.iter().find(|known| known.name == region) {
+            let indexes = indexes::compare(cluster, known, table).await?;
+            comparison.partitions += indexes.partitions;
+            comparison.entries += indexes.entries;
+            comparison.differences.extend(indexes.differences);
+        }
+        if scope == Scope::Indexes {
+            comparison.regions.push(region);
+            continue;
+        }
         let partitions = admin::partitions(cluster, &region, table).await?;
         comparison.partitions += partitions.len();
         for partition in &partitions {

@@ -1,5 +1,6 @@
 //! The node as its operators see it.
 
+mod entries;
 mod inspect;
 mod nodes;
 mod regions;
@@ -41,6 +42,9 @@ impl AdminBackend for Node {
             AdminCall::Digest { table, partition } => self.digest_json(&table, partition),
             AdminCall::Dump { table, partition, after } => {
                 self.dump_json(&table, partition, after.as_deref())
+            }
+            AdminCall::Entries { table, index, partition, after } => {
+                self.entries_json((&table, &index), partition, after.as_deref())
             }
             AdminCall::ClusterInit { nodes } => self.cluster_init(nodes).await,
             AdminCall::RegionFail { region, override_epoch } => {

@@ -20,6 +20,7 @@ use crate::node::Node;
 use crate::pipeline::{Order, Work};
 use crate::task::Task;
 use feed::IndexFeed;
+pub use feed::copy_page;
 use meridian_base::TableId;
 use meridian_control::region::{RegionState, TableRecord};
 use meridian_control::table::IndexStatus;

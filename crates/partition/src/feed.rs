@@ -44,6 +44,13 @@ pub struct IndexEntry {
     pub version: Version,
 }
 
+impl IndexEntry {
+    /// The hash of what the index shows, as in [`crate::read::Digest`].
+    pub fn hash(&self) -> Option<u64> {
+        self.image.as_ref().map(|image| xxhash_rust::xxh64::xxh64(image, 0))
+    }
+}
+
 /// Some entries from one partition of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feed {

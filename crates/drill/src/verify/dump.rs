@@ -38,43 +38,50 @@ pub async fn dump_region(
 ) -> anyhow::Result<RegionDump> {
     let mut dump = RegionDump { region: region.to_owned(), items: BTreeMap::new() };
     for partition in partitions {
-        let mut last = anyhow::anyhow!("partition {} has no replica", partition.partition);
-        let mut done = false;
-        for node in partition.leader.iter().chain(&partition.replicas) {
-            let admin = Admin::of_node(cluster, *node)?;
-            match dump_partition(&admin, table, partition.partition).await {
-                Ok(items) => {
-                    dump.items.extend(items);
-                    done = true;
-                    break;
-                }
-                Err(error) => last = error,
-            }
-        }
-        if !done {
-            return Err(last.context(format!("cannot dump table {table} in {region}")));
-        }
+        let id = partition.partition;
+        let pages = pages(cluster, partition, &format!("/admin/dump/{table}"), "items").await;
+        let pages = pages.with_context(|| format!("cannot dump table {table} in {region}"))?;
+        dump.items.extend(pages.iter().filter_map(|item| stored(item, id)));
     }
     Ok(dump)
 }
 
-async fn dump_partition(
+/// All that a partition lists under a path, from its leader or else from a replica.
+pub(super) async fn pages(
+    cluster: &Cluster,
+    partition: &PartitionView,
+    path: &str,
+    member: &str,
+) -> anyhow::Result<Vec<Value>> {
+    let mut last = anyhow::anyhow!("partition {} has no replica", partition.partition);
+    for node in partition.leader.iter().chain(&partition.replicas) {
+        let admin = Admin::of_node(cluster, *node)?;
+        match pages_of(&admin, path, partition.partition, member).await {
+            Ok(found) => return Ok(found),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn pages_of(
     admin: &Admin,
-    table: &str,
+    path: &str,
     partition: u64,
-) -> anyhow::Result<Vec<(String, StoredItem)>> {
+    member: &str,
+) -> anyhow::Result<Vec<Value>> {
     let mut found = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let mut path = format!("/admin/dump/{table}?partition={partition}");
+        let mut path = format!("{path}?partition={partition}");
         if let Some(after) = &after {
             path.push_str("&after=");
             path.push_str(&percent_encoded(after));
         }
         let page = admin.get(&path).await?;
-        let items = page.get("items").and_then(Value::as_array);
-        let items = items.with_context(|| format!("{path} answers without items"))?;
-        found.extend(items.iter().filter_map(|item| stored(item, partition)));
+        let listed = page.get(member).and_then(Value::as_array);
+        let listed = listed.with_context(|| format!("{path} answers without {member}"))?;
+        found.extend(listed.iter().cloned());
         match page.get("next") {
             Some(Value::String(next)) if after.as_ref() != Some(next) => after = Some(next.clone()),
             Some(_) | None => return Ok(found),

@@ -16,15 +16,15 @@ const ALIVE_MS_MAX: u64 = 2_000;
 /// Items of one page of a dump.
 const DUMP_ITEMS: usize = 1_000;
 
-fn broken(error: impl ToString) -> AdminError {
+pub(super) fn broken(error: impl ToString) -> AdminError {
     AdminError::Unavailable(error.to_string())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }

@@ -208,10 +208,11 @@ impl IndexFeed {
     }
 }
 
-/// Entries of some items, and the key after which the next ones stand; none at the end.
+/// Entries of some items, and the engine key after which the next ones stand; none at the end.
 type CopyPage = (Vec<IndexEntry>, Option<Vec<u8>>);
 
-fn copy_page(
+/// The entries that some items of a table's partition are to have in an index.
+pub fn copy_page(
     view: &dyn View,
     spec: &PartitionSpec,
     index: &GlobalIndex,

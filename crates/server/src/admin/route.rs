@@ -46,15 +46,28 @@ fn reading(path: &[&str], query: &Query<'_>) -> Result<AdminCall, Unroutable> {
         ["admin", "digest", table] => {
             AdminCall::Digest { table: table.to_owned(), partition: query.number("partition")? }
         }
+        // The entries of an index are kept as a table of this name.
+        ["admin", "digest", table, index] => AdminCall::Digest {
+            table: format!("{table}/{index}"),
+            partition: query.number("partition")?,
+        },
         ["admin", "dump", table] => AdminCall::Dump {
             table: table.to_owned(),
-            partition: query
-                .number("partition")?
-                .ok_or_else(|| invalid("`partition` is needed"))?,
+            partition: partition(query)?,
+            after: query.text("after"),
+        },
+        ["admin", "entries", table, index] => AdminCall::Entries {
+            table: table.to_owned(),
+            index: index.to_owned(),
+            partition: partition(query)?,
             after: query.text("after"),
         },
         _ => return Err(Unroutable::NotFound),
     })
+}
+
+fn partition(query: &Query<'_>) -> Result<u64, Unroutable> {
+    query.number("partition")?.ok_or_else(|| invalid("`partition` is needed"))
 }
 
 fn doing(path: &[&str], body: &Value) -> Result<AdminCall, Unroutable> {

@@ -86,6 +86,11 @@ async fn calls_reach_the_backend() {
             "/admin/dump/t?partition=17&after=ab%3D",
             AdminCall::Dump { table: "t".into(), partition: 17, after: Some("ab=".into()) },
         ),
+        ("/admin/digest/t/i", AdminCall::Digest { table: "t/i".to_owned(), partition: None }),
+        (
+            "/admin/entries/t/i?partition=18",
+            AdminCall::Entries { table: "t".into(), index: "i".into(), partition: 18, after: None },
+        ),
     ] {
         assert_eq!(client.get(path).await.unwrap(), json!(format!("{call:?}")), "{path}");
     }
