@@ -115,6 +115,9 @@ pub struct Common {
     /// Padding of each item, in bytes.
     #[arg(long, default_value_t = 100)]
     pub item_bytes: usize,
+    /// Global indexes of the table; every write moves an entry of each.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub indexes: u8,
     /// Share of writes that go to keys written again and again, in hundredths.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub hot_percent: u8,

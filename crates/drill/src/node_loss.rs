@@ -204,6 +204,7 @@ async fn conclude(
         measures: BTreeMap::from([
             ("partition_write_gap_ms".to_owned(), ms(write_gap)),
             ("return_ms".to_owned(), ms(times.returned - times.returning)),
+            ("index_entries".to_owned(), comparison.entries as f64),
         ]),
         buckets: chart,
         marks: vec![

@@ -106,7 +106,7 @@ impl Stage {
     /// Makes the drill's table in every region.
     pub async fn prepare_table(&self, home: &str) -> anyhow::Result<()> {
         self.progress.say(&format!("table {}", self.table));
-        table::prepare(&self.cluster()?, home, &self.table).await
+        table::prepare(&self.cluster()?, home, &self.table, self.common.indexes).await
     }
 
     /// The load of a drill.

@@ -23,16 +23,29 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Longest wait for one answer about the table.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Makes the table in the `home` region and global in the others; returns when every region serves
-/// it.
-pub async fn prepare(cluster: &Cluster, home: &str, table: &str) -> anyhow::Result<()> {
+/// Makes the table, with so many global indexes, in the `home` region and global in the others;
+/// returns when every region serves it.
+pub async fn prepare(
+    cluster: &Cluster,
+    home: &str,
+    table: &str,
+    indexes: u8,
+) -> anyhow::Result<()> {
     let client = client_of(cluster, home)?;
-    let create = json!({
+    let mut create = json!({
         "TableName": table,
         "KeySchema": [{ "AttributeName": "pk", "KeyType": "HASH" }],
         "AttributeDefinitions": [{ "AttributeName": "pk", "AttributeType": "S" }],
         "BillingMode": "PAY_PER_REQUEST",
     });
+    if indexes > 0 {
+        create["AttributeDefinitions"] = json!([
+            { "AttributeName": "pk", "AttributeType": "S" },
+            { "AttributeName": "v", "AttributeType": "S" },
+        ]);
+        let all = indexes_of_drill();
+        create["GlobalSecondaryIndexes"] = all.into_iter().take(indexes.into()).collect();
+    }
     create_table(&client, &create).await?;
     for region in cluster.others(home) {
         let name = region.name.as_str();
@@ -47,6 +60,24 @@ pub async fn prepare(cluster: &Cluster, home: &str, table: &str) -> anyhow::Resu
         await_table(&client_of(cluster, name)?, table, is_active).await?;
     }
     Ok(())
+}
+
+/// Both are keyed by what every write changes.
+fn indexes_of_drill() -> [Value; 2] {
+    let value = json!({ "AttributeName": "v", "KeyType": "HASH" });
+    let key = json!({ "AttributeName": "pk", "KeyType": "RANGE" });
+    [
+        json!({
+            "IndexName": "by-value",
+            "KeySchema": [value],
+            "Projection": { "ProjectionType": "ALL" },
+        }),
+        json!({
+            "IndexName": "by-value-and-key",
+            "KeySchema": [value, key],
+            "Projection": { "ProjectionType": "KEYS_ONLY" },
+        }),
+    ]
 }
 
 /// Makes a table unless it is there, and waits until it is active.
