@@ -63,6 +63,7 @@ pub async fn answer(
         }
         Operation::UpdateItem => ops::update_item::run(backend, fields).await,
         Operation::UpdateTable => ops::update_table::run(backend, context, fields).await,
+        Operation::UpdateTimeToLive => ops::update_time_to_live::run(backend, fields).await,
         Operation::BatchExecuteStatement
         | Operation::CancelBulkOperation
         | Operation::CreateBackup
@@ -98,7 +99,6 @@ pub async fn answer(
         | Operation::UpdateGlobalTableSettings
         | Operation::UpdateKinesisStreamingDestination
         | Operation::UpdateTableReplicaAutoScaling
-        | Operation::UpdateTimeToLive
         | Operation::DescribeStream
         | Operation::GetRecords
         | Operation::GetShardIterator

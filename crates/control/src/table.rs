@@ -131,6 +131,9 @@ pub struct TableDefinition {
     /// `SSESpecification`; none for the key that the service owns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// `TimeToLiveSpecification`: the attribute that says when an item expires; none when it is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
 }
 
 /// Why a definition cannot be stored. The `api` crate refuses all of these before, with DynamoDB's

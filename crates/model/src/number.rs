@@ -86,6 +86,21 @@ impl Number {
         Ok(Number { negative, coefficient, exponent })
     }
 
+    /// The whole number at or below this one; none when it is negative or above `u64::MAX`.
+    pub fn floor_u64(&self) -> Option<u64> {
+        if self.negative {
+            return None;
+        }
+        let scale = u32::from(self.exponent.unsigned_abs());
+        let whole = match (10u128.checked_pow(scale), self.exponent < 0) {
+            (Some(power), true) => self.coefficient / power,
+            (None, true) => 0,
+            (Some(power), false) => self.coefficient.checked_mul(power)?,
+            (None, false) => return None,
+        };
+        u64::try_from(whole).ok()
+    }
+
     /// Reads a decimal text: sign, digits with an optional point, exponent; no space around it.
     pub fn parse(text: &str) -> Result<Self, NumberError> {
         text::parse(text)

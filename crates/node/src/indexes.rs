@@ -17,13 +17,12 @@ mod feed;
 
 use crate::hosting::HostedPartition;
 use crate::node::Node;
-use crate::pipeline::{Order, Work};
+use crate::pipeline::{Order, TableSettings, Work};
 use crate::task::Task;
 use feed::IndexFeed;
 pub use feed::copy_page;
 use meridian_base::TableId;
-use meridian_control::region::{RegionState, TableRecord};
-use meridian_control::table::IndexStatus;
+use meridian_control::region::RegionState;
 use meridian_model::GlobalIndex;
 use meridian_partition::Reader;
 use meridian_raft::rt;
@@ -34,24 +33,18 @@ use std::time::Duration;
 /// Before an order that failed is given again.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// The global indexes that a table has or is getting, by the tables that keep their entries.
-pub fn of(table: &TableRecord) -> Vec<(TableId, GlobalIndex)> {
-    let staying = table.indexes.iter().filter(|index| index.status != IndexStatus::Deleting);
-    staying.map(|index| (index.id, index.definition.index.clone())).collect()
-}
-
 struct Indexing {
     node: Arc<Node>,
     hosted: Arc<HostedPartition>,
     /// What the pipeline knows.
-    told: Vec<(TableId, GlobalIndex)>,
+    told: TableSettings,
     /// The term in which the feeds were started.
     term: Option<u64>,
     feeds: BTreeMap<TableId, Task>,
 }
 
 /// Runs until the replica is closed or the node stops. `told` is what its pipeline knows already.
-pub fn start(node: &Arc<Node>, hosted: &Arc<HostedPartition>, told: Vec<(TableId, GlobalIndex)>) {
+pub fn start(node: &Arc<Node>, hosted: &Arc<HostedPartition>, told: TableSettings) {
     let (node, hosted) = (Arc::clone(node), Arc::clone(hosted));
     let indexing = Indexing { node, hosted, told, term: None, feeds: BTreeMap::new() };
     rt::spawn(indexing.run());
@@ -64,10 +57,11 @@ impl Indexing {
         let mut stopping = self.node.stopping();
         loop {
             let now = Arc::clone(&state.borrow_and_update());
-            let indexes = now.table_by_id(self.hosted.spec.table).map(of).unwrap_or_default();
-            self.tell(&indexes).await;
+            let table = now.table_by_id(self.hosted.spec.table);
+            let settings = table.map(TableSettings::of).unwrap_or_default();
+            self.tell(&settings).await;
             self.follow_leadership().await;
-            self.adjust(indexes);
+            self.adjust(settings.indexes);
             let settled = self.drop_readers(&now).await;
             tokio::select! {
                 _ = stopping.wait_for(|stop| *stop) => return,
@@ -78,14 +72,14 @@ impl Indexing {
         }
     }
 
-    /// Tells the pipeline which indexes writes are checked against.
-    async fn tell(&mut self, indexes: &[(TableId, GlobalIndex)]) {
-        if self.told == indexes {
+    /// Tells the pipeline which settings writes are evaluated with.
+    async fn tell(&mut self, settings: &TableSettings) {
+        if self.told == *settings {
             return;
         }
-        self.told = indexes.to_vec();
+        self.told.clone_from(settings);
         // A pipeline that is gone needs nothing.
-        let _ = self.hosted.queue.send(Work::Indexes(self.told.clone())).await;
+        let _ = self.hosted.queue.send(Work::Settings(settings.clone())).await;
     }
 
     /// Ends feeds when the leadership ends; waits, when one begins, until this replica shows all

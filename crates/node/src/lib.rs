@@ -15,6 +15,7 @@ mod catalog;
 #[cfg(test)]
 mod cluster_tests;
 pub mod control;
+mod expiry;
 mod founding;
 mod handler;
 pub mod hosting;

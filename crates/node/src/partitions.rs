@@ -10,7 +10,7 @@ use crate::barrier::Barrier;
 use crate::hosting::HostedPartition;
 use crate::node::Node;
 use crate::partition_machine::{PartitionMachine, SharedReplica};
-use crate::pipeline::{self, PipelineOptions};
+use crate::pipeline::{self, PipelineOptions, TableSettings};
 use crate::rebuild;
 use meridian_base::{GroupId, LogIndex, NodeId, PartitionId};
 use meridian_control::region::{Catalog, PartitionRecord, TableRecord};
@@ -160,8 +160,8 @@ async fn serve(
     let engine = Arc::clone(&node.engine);
     let mut evaluator = Evaluator::new(Arc::clone(&engine), spec.clone());
     evaluator.keep_old_images(table.definition.stream.is_some());
-    let indexes = crate::indexes::of(&table);
-    evaluator.set_global_indexes(indexes.clone());
+    let settings = TableSettings::of(&table);
+    settings.clone().apply_to(&mut evaluator);
     let queue = pipeline::start(PipelineOptions {
         group: group.clone(),
         evaluator,
@@ -176,7 +176,8 @@ async fn serve(
         Arc::new(HostedPartition { spec, group: group.clone(), engine, replica, barrier, queue });
     node.hosting.add_partition(Arc::clone(&hosted));
     crate::replication::start(node, &hosted);
-    crate::indexes::start(node, &hosted, indexes);
+    crate::indexes::start(node, &hosted, settings);
+    crate::expiry::start(node, &hosted);
     if table.status == TableStatus::Creating && group.is_pristine() {
         rt::spawn(found(group, record, node.id()));
     } else {

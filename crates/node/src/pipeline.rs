@@ -17,7 +17,7 @@
 mod settle;
 mod work;
 
-pub use work::{Order, Refused, Reply, Work};
+pub use work::{Order, Refused, Reply, TableSettings, Work};
 
 use crate::barrier::Barrier;
 use bytes::Bytes;
@@ -299,7 +299,7 @@ impl Pipeline {
     /// Evaluates what is queued, up to the limits, and proposes it.
     async fn drain(&mut self, first: Work) {
         let first = match first {
-            Work::Indexes(indexes) => return self.options.evaluator.set_global_indexes(indexes),
+            Work::Settings(settings) => return settings.apply_to(&mut self.options.evaluator),
             first => first,
         };
         if matches!(self.state, State::Following) {
@@ -352,9 +352,9 @@ impl Pipeline {
                 let evaluated = self.options.evaluator.feed(feed);
                 self.settle(evaluated, reply);
             }
-            Work::Indexes(indexes) => self.options.evaluator.set_global_indexes(indexes),
+            Work::Settings(settings) => settings.apply_to(&mut self.options.evaluator),
             Work::Order(order, reply) => {
-                let evaluated = self.order(order);
+                let evaluated = self.order(order, now_ms);
                 self.settle(evaluated, reply);
             }
             Work::Close(reply) => {
@@ -390,7 +390,7 @@ impl Pipeline {
         Ok(Evaluated::Answer { outcome: outcomes, after })
     }
 
-    fn order(&mut self, order: Order) -> Result<Evaluated<bool>, PartitionError> {
+    fn order(&mut self, order: Order, now_ms: u64) -> Result<Evaluated<bool>, PartitionError> {
         let evaluator = &mut self.options.evaluator;
         let sequence = match order {
             Order::StartReader(reader) => evaluator.start_reader(reader),
@@ -401,6 +401,8 @@ impl Pipeline {
             Order::Freeze { epoch, target } => evaluator.freeze_for(epoch, target),
             Order::Thaw { epoch } => evaluator.thaw(epoch),
             Order::Trim(upto) => evaluator.trim(upto)?,
+            Order::Expire(due) => evaluator.expire(due, now_ms)?,
+            Order::Schedule(items) => evaluator.schedule(items)?,
             Order::DropTombstones(stones) => evaluator.drop_tombstones(&stones)?,
         };
         Ok(match sequence {

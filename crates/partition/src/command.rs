@@ -77,6 +77,15 @@ pub enum Mutation {
         /// The encoded key.
         key: Vec<u8>,
     },
+    /// Keeps when an item expires; nothing is changed of the item.
+    Expiry {
+        /// The encoded key.
+        key: Vec<u8>,
+        /// When it was to expire, seconds since the epoch; none where that is not kept.
+        from: Option<u64>,
+        /// When it is to expire; none when it is not.
+        to: Option<u64>,
+    },
     /// What is ordered with writes but touches no item.
     Note(Note),
 }

@@ -14,6 +14,7 @@
 //!
 //! Tested by `evaluator/tests.rs`, against a naive model, with applied and dropped decisions.
 
+mod expiry;
 mod notes;
 mod overlay;
 mod replicated;
@@ -21,6 +22,7 @@ mod replicated;
 mod tests;
 mod write;
 
+pub use expiry::{Due, due_items, due_s, unscheduled};
 pub use replicated::{Outcome as ReplicatedOutcome, Replicated};
 
 use crate::PartitionError;
@@ -85,6 +87,8 @@ pub struct Evaluator {
     spec: PartitionSpec,
     /// The table's global indexes, by the tables that keep their entries.
     global: Vec<(TableId, GlobalIndex)>,
+    /// The attribute that says when an item expires, where time to live is on.
+    ttl: Option<String>,
     keeps_old_images: bool,
     incarnation: Incarnation,
     /// The sequence of the open drain.
@@ -121,6 +125,7 @@ impl Evaluator {
             engine,
             keeps_old_images: !spec.local.is_empty(),
             global: Vec::new(),
+            ttl: None,
             spec,
             incarnation: Incarnation(0),
             sequence: Sequence(1),
@@ -153,14 +158,19 @@ impl Evaluator {
         self.global = global;
     }
 
+    /// Sets the attribute that says when an item expires; none turns time to live off.
+    pub fn set_ttl(&mut self, attribute: Option<String>) {
+        self.ttl = attribute;
+    }
+
     /// Whether the change log gets old images: whoever moves index entries needs them.
     fn keeps_old(&self) -> bool {
         self.keeps_old_images || self.marks.feeds_indexes()
     }
 
     /// Whether a write must know the whole item before and after.
-    fn has_indexes(&self) -> bool {
-        !self.spec.local.is_empty() || !self.global.is_empty()
+    fn needs_items(&self) -> bool {
+        !self.spec.local.is_empty() || !self.global.is_empty() || self.ttl.is_some()
     }
 
     /// The table's indexes, local ones first.

@@ -18,6 +18,7 @@ use std::ops::Bound;
 const ITEM: u8 = 0x01;
 const TOMBSTONE: u8 = 0x02;
 const LOCAL_INDEX: u8 = 0x03;
+const EXPIRY: u8 = 0x0f;
 const CHANGE: u8 = 0x10;
 const CONFLICT: u8 = 0x11;
 const STRANDED: u8 = 0x12;
@@ -119,6 +120,29 @@ pub fn parked_key(partition: PartitionId, version: Version, encoded: &[u8]) -> V
     key(PARKED, partition.0, &rest)
 }
 
+/// Where it stands that an item expires: in order of time, so that the first is due first.
+pub fn expiry_key(partition: PartitionId, due_s: u64, encoded: &[u8]) -> Vec<u8> {
+    let mut rest = Vec::with_capacity(8 + encoded.len());
+    rest.extend_from_slice(&due_s.to_be_bytes());
+    rest.extend_from_slice(encoded);
+    key(EXPIRY, partition.0, &rest)
+}
+
+/// What expires up to a time, seconds since the epoch; all of it without.
+pub fn expiries(partition: PartitionId, upto_s: Option<u64>) -> Range {
+    let all = Range::prefix(&key(EXPIRY, partition.0, &[]));
+    match upto_s.and_then(|upto| upto.checked_add(1)) {
+        None => all,
+        Some(next) => Range { end: Bound::Excluded(expiry_key(partition, next, &[])), ..all },
+    }
+}
+
+/// The time and the encoded key within the engine key of an expiry.
+pub fn expiry_of(engine_key: &[u8]) -> Option<(u64, &[u8])> {
+    let (due, encoded) = engine_key.get(9..)?.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*due), encoded))
+}
+
 /// Where the Raft membership of the group stands.
 pub fn membership_key(partition: PartitionId) -> Vec<u8> {
     key(MEMBERSHIP, partition.0, &[])
@@ -193,6 +217,7 @@ pub fn ranges(spec: &PartitionSpec) -> Vec<Range> {
     let own = |tag| Range::prefix(&key(tag, spec.partition.0, &[]));
     let mut ranges = table_ranges(spec);
     ranges.extend([
+        own(EXPIRY),
         own(CHANGE),
         own(CONFLICT),
         own(STRANDED),
@@ -216,7 +241,7 @@ pub(crate) fn owns(spec: &PartitionSpec, engine_key: &[u8]) -> bool {
             rest.starts_with(&spec.table.0.to_be_bytes())
                 && spec.range.contains(entry_of(engine_key))
         }
-        CHANGE..=HEADER => rest.starts_with(&spec.partition.0.to_be_bytes()),
+        EXPIRY..=HEADER => rest.starts_with(&spec.partition.0.to_be_bytes()),
         _ => false,
     }
 }

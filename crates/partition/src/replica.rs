@@ -188,10 +188,12 @@ impl PartitionReplica {
     }
 }
 
-/// Hashes a partition's items, tombstones, entries of local indexes, marks and header in a view.
+/// Hashes a partition's items, tombstones, entries of local indexes, expiries, marks and header in a
+/// view.
 pub fn state_hash(view: &dyn View, spec: &PartitionSpec) -> Result<u64, PartitionError> {
     let mut hasher = Xxh64::new(0);
-    for range in layout::table_ranges(spec) {
+    let expiries = layout::expiries(spec.partition, None);
+    for range in layout::table_ranges(spec).into_iter().chain([expiries]) {
         view.scan(range, &mut |key, value| {
             for part in [key, value] {
                 hasher.update(&(part.len() as u64).to_be_bytes());

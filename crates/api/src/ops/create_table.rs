@@ -69,6 +69,7 @@ fn definition(fields: &mut Fields) -> Result<TableDefinition, ApiError> {
         on_demand: on_demand.applied_to(OnDemandMaximum::default()),
         warm,
         encryption: settings::encryption(fields)?.applied_to(&None),
+        ttl: None,
     })
 }
 

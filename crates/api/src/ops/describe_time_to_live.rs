@@ -7,14 +7,19 @@ use crate::backend::Backend;
 use crate::errors::table_not_found;
 use crate::tables;
 
-/// Answers DescribeTimeToLive: it cannot be turned on yet, so it is off.
+/// Answers DescribeTimeToLive.
 pub fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
     let name = tables::take_name(&mut fields);
-    backend.table(&name).ok_or_else(|| table_not_found(&name))?;
+    let table = backend.table(&name).ok_or_else(|| table_not_found(&name))?;
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);
     let mut description = Object::open(answer.key("TimeToLiveDescription"));
-    description.text("TimeToLiveStatus", "DISABLED");
+    match &table.definition.ttl {
+        None => description.text("TimeToLiveStatus", "DISABLED"),
+        Some(attribute) => {
+            description.text("AttributeName", attribute).text("TimeToLiveStatus", "ENABLED")
+        }
+    };
     description.close();
     answer.close();
     Ok(out)

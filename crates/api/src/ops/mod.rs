@@ -26,3 +26,4 @@ pub mod untag_resource;
 pub mod update_contributor_insights;
 pub mod update_item;
 pub mod update_table;
+pub mod update_time_to_live;

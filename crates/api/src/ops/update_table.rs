@@ -153,6 +153,7 @@ impl Asked {
             on_demand: settings::on_demand(self.on_demand, billing, Asking::Update)?,
             warm: settings::warm(self.warm, warm)?,
             encryption: self.encryption,
+            ttl: Setting::Keep,
         })
     }
 

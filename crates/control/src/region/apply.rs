@@ -237,7 +237,9 @@ impl RegionState {
         definition.check().map_err(Refusal::Definition)?;
         note_times(table, &definition, at_ms);
         table.definition = definition;
-        table.status = TableStatus::Updating;
+        if !change.is_only_ttl() {
+            table.status = TableStatus::Updating;
+        }
         let id = table.id;
         self.follow_index_definitions(name);
         Ok(Done::Table(id))

@@ -67,6 +67,7 @@ impl RegionState {
                 local_indexes: Vec::new(),
                 global_indexes: Vec::new(),
                 stream: None,
+                ttl: None,
                 ..table.definition.clone()
             },
             stream_ms: None,

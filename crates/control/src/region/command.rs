@@ -170,6 +170,9 @@ pub struct TableSettings {
     /// `SSESpecification`: `Unset` goes back to the key that the service owns.
     #[serde(default, skip_serializing_if = "Setting::is_keep")]
     pub encryption: Setting<Encryption>,
+    /// `TimeToLiveSpecification`. On its own it changes no status.
+    #[serde(default, skip_serializing_if = "Setting::is_keep")]
+    pub ttl: Setting<String>,
     /// `AttributeDefinitions` of new indexes' keys.
     #[serde(with = "stored::attributes", default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<KeyAttribute>,
@@ -197,6 +200,7 @@ impl TableSettings {
                 .cloned()
                 .collect(),
             indexes: changes_between(from, to),
+            ttl: Setting::between(from.ttl.clone(), to.ttl.clone()),
         }
     }
 
@@ -233,6 +237,7 @@ impl TableSettings {
             on_demand,
             warm: self.warm.or(before.warm),
             encryption: self.encryption.applied_to(&before.encryption),
+            ttl: self.ttl.applied_to(&before.ttl),
             deletion_protection: self.deletion_protection.unwrap_or(before.deletion_protection),
         };
         self.indexes.iter().for_each(|change| change.apply_to(&mut after));
@@ -248,6 +253,11 @@ impl TableSettings {
     /// True when nothing changes.
     pub fn is_empty(&self) -> bool {
         *self == TableSettings::default()
+    }
+
+    /// True when nothing but the time to live changes.
+    pub fn is_only_ttl(&self) -> bool {
+        *self == TableSettings { ttl: self.ttl.clone(), ..TableSettings::default() }
     }
 }
 

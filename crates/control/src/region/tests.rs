@@ -24,6 +24,7 @@ pub(crate) fn definition() -> TableDefinition {
         on_demand: OnDemandMaximum::default(),
         warm: None,
         encryption: None,
+        ttl: None,
     }
 }
 

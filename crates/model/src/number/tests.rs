@@ -190,3 +190,21 @@ proptest! {
         prop_assert_eq!(a.sub(&a), Ok(Number::ZERO));
     }
 }
+
+#[test]
+fn numbers_are_floored() {
+    let floor = |text: &str| Number::parse(text).unwrap().floor_u64();
+    for (text, whole) in [
+        ("0", Some(0)),
+        ("1700000000", Some(1_700_000_000)),
+        ("17e8", Some(1_700_000_000)),
+        ("1.99", Some(1)),
+        ("1e-130", Some(0)),
+        ("18446744073709551615", Some(u64::MAX)),
+        ("18446744073709551616", None),
+        ("1e125", None),
+        ("-1", None),
+    ] {
+        assert_eq!(floor(text), whole, "{text}");
+    }
+}

@@ -185,6 +185,7 @@ fn definition() -> TableDefinition {
         on_demand: OnDemandMaximum::default(),
         warm: None,
         encryption: None,
+        ttl: None,
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a pipeline is asked to do, and how it says no.
 
 use meridian_base::{Change, NodeId, Position, Received, RegionId, TableId, Version};
+use meridian_control::region::TableRecord;
+use meridian_control::table::IndexStatus;
 use meridian_model::GlobalIndex;
 use meridian_partition::header::{Freeze, Reader};
-use meridian_partition::{Closed, Feed, Replicated, Write, WriteOutcome};
+use meridian_partition::{Closed, Due, Evaluator, Feed, Replicated, Write, WriteOutcome};
 use tokio::sync::oneshot;
 
 /// Why a partition did not answer.
@@ -33,6 +35,32 @@ pub enum Refused {
     /// The replica cannot serve: its engine failed, is damaged, or the disk is full.
     #[error("the replica cannot serve: {0}")]
     Broken(String),
+}
+
+/// What evaluating a write must know of its table and can change while it is open.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TableSettings {
+    /// The global indexes that it has or is getting, by the tables that keep their entries.
+    pub indexes: Vec<(TableId, GlobalIndex)>,
+    /// The attribute that says when an item expires.
+    pub ttl: Option<String>,
+}
+
+impl TableSettings {
+    /// Those of a table.
+    pub fn of(table: &TableRecord) -> Self {
+        let staying = table.indexes.iter().filter(|index| index.status != IndexStatus::Deleting);
+        TableSettings {
+            indexes: staying.map(|one| (one.id, one.definition.index.clone())).collect(),
+            ttl: table.definition.ttl.clone(),
+        }
+    }
+
+    /// Tells an evaluator.
+    pub fn apply_to(self, evaluator: &mut Evaluator) {
+        evaluator.set_global_indexes(self.indexes);
+        evaluator.set_ttl(self.ttl);
+    }
 }
 
 /// Where an answer goes.
@@ -65,6 +93,10 @@ pub enum Order {
     },
     /// Removes change records that every reader has read.
     Trim(Position),
+    /// Takes away items that are due, as far as they say so.
+    Expire(Vec<Due>),
+    /// Keeps when these items expire.
+    Schedule(Vec<Due>),
     /// Removes tombstones that are still the ones named.
     DropTombstones(Vec<(Vec<u8>, Version)>),
 }
@@ -77,8 +109,8 @@ pub enum Work {
     Replicated(Vec<Change>, bool, Reply<Vec<Replicated>>),
     /// Entries of a global index, for a partition of it.
     Feed(Feed, Reply<()>),
-    /// The global indexes of the table have changed. Nobody waits, and every replica takes it.
-    Indexes(Vec<(TableId, GlobalIndex)>),
+    /// Settings of the table have changed. Nobody waits, and every replica takes it.
+    Settings(TableSettings),
     /// A decision that no client asks for; answers whether it changed anything.
     Order(Order, Reply<bool>),
     /// A closed version to announce.
@@ -92,7 +124,7 @@ impl Work {
             Work::Write(_, reply) => reply.is_closed(),
             Work::Replicated(_, _, reply) => reply.is_closed(),
             Work::Feed(_, reply) => reply.is_closed(),
-            Work::Indexes(_) => false,
+            Work::Settings(_) => false,
             Work::Order(_, reply) => reply.is_closed(),
             Work::Close(reply) => reply.is_closed(),
         }
@@ -104,7 +136,7 @@ impl Work {
             Work::Write(_, reply) => drop(reply.send(Err(refused))),
             Work::Replicated(_, _, reply) => drop(reply.send(Err(refused))),
             Work::Feed(_, reply) => drop(reply.send(Err(refused))),
-            Work::Indexes(_) => {}
+            Work::Settings(_) => {}
             Work::Order(_, reply) => drop(reply.send(Err(refused))),
             Work::Close(reply) => drop(reply.send(Err(refused))),
         }

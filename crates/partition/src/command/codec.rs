@@ -34,6 +34,7 @@ const THAW: u8 = 12;
 const TRIM_CHANGES: u8 = 13;
 const DROP_TOMBSTONES: u8 = 14;
 const FED: u8 = 15;
+const EXPIRY: u8 = 16;
 
 impl Command {
     /// The bytes of the log entry.
@@ -116,6 +117,13 @@ impl Mutation {
                 put_version(out, *version);
                 put_bytes(out, key);
             }
+            Mutation::Expiry { key, from, to } => {
+                out.push(EXPIRY);
+                put_bytes(out, key);
+                // 0 is "none": times are moved up by one.
+                put_var(out, from.map_or(0, |due| due.saturating_add(1)));
+                put_var(out, to.map_or(0, |due| due.saturating_add(1)));
+            }
             Mutation::Note(note) => note.encode(out),
         }
     }
@@ -141,6 +149,11 @@ impl Mutation {
             UNPARK => {
                 Mutation::Unpark { version: reader.version()?, key: reader.bytes()?.to_vec() }
             }
+            EXPIRY => Mutation::Expiry {
+                key: reader.bytes()?.to_vec(),
+                from: reader.var()?.checked_sub(1),
+                to: reader.var()?.checked_sub(1),
+            },
             tag => Mutation::Note(Note::decode(tag, reader)?),
         })
     }

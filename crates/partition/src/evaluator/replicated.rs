@@ -160,6 +160,8 @@ impl Evaluator {
             sequence = Some(self.push(Mutation::Stranded(record), 64));
         }
         if verdict.outcome.applies() {
+            let expiry = self.replicated_expiry(&change, stored.as_ref())?;
+            self.move_expiry(&change.key, expiry);
             let item = self.replicated_mutation(change, stored, base)?;
             sequence = Some(self.decide(item));
         } else if let Some(mut state) = stored

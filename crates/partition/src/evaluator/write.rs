@@ -70,7 +70,7 @@ impl Evaluator {
         let wanted = match &write.action {
             Action::Update(_) | Action::UpdateExisting(_) => true,
             Action::Put(_) | Action::Delete => {
-                write.condition.is_some() || write.returns.old || self.has_indexes()
+                write.condition.is_some() || write.returns.old || self.needs_items()
             }
         };
         let item = match image {
@@ -116,7 +116,7 @@ impl Evaluator {
 
     /// Whether the item after the write is needed beside its image.
     fn keeps_item(&self, write: &Write) -> bool {
-        write.returns.new || self.has_indexes()
+        write.returns.new || self.needs_items()
     }
 
     /// The key attribute that an update changed, if it did.
@@ -141,6 +141,7 @@ impl Evaluator {
         let units = |index| index::write_units(&self.spec.schema, index, &key, old, new);
         let local_units = self.spec.local.iter().map(|index| units(index)).collect();
         let global_units = self.global.iter().map(|(id, index)| (*id, units(index))).collect();
+        let expiry = self.expiry_move(old, new);
         let done = Done {
             local_units,
             global_units,
@@ -171,6 +172,7 @@ impl Evaluator {
             origin: None,
             cause: Cause::Write,
         };
+        self.move_expiry(&item.key, expiry);
         Evaluated::Write { outcome, sequence: self.decide(item) }
     }
 }

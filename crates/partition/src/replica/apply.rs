@@ -179,6 +179,14 @@ impl Staged {
                 Mutation::Unpark { version, key } => {
                     self.batch.delete(layout::parked_key(spec.partition, version, &key));
                 }
+                Mutation::Expiry { key, from, to } => {
+                    if let Some(due) = from {
+                        self.batch.delete(layout::expiry_key(spec.partition, due, &key));
+                    }
+                    if let Some(due) = to {
+                        self.batch.put(layout::expiry_key(spec.partition, due, &key), Vec::new());
+                    }
+                }
                 Mutation::Note(note) => self.note(spec, note),
             }
         }
