@@ -158,10 +158,13 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// Takes `IndexName`.
     pub fn take(fields: &mut Fields, table: &'a TableRecord) -> Result<Self, ApiError> {
+        Source::of(table, fields.take_text("IndexName").as_deref())
+    }
+
+    /// Finds the index of that name; the table itself when there is none.
+    pub fn of(table: &'a TableRecord, name: Option<&str>) -> Result<Self, ApiError> {
         let definition = &table.definition;
-        let Some(name) = fields.take_text("IndexName") else {
-            return Ok(Source { definition, index: None });
-        };
+        let Some(name) = name else { return Ok(Source { definition, index: None }) };
         let found = (0u8..).zip(&definition.local_indexes).find(|(_, index)| index.name == name);
         match found {
             Some(index) => Ok(Source { definition, index: Some(index) }),

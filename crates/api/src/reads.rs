@@ -162,13 +162,13 @@ pub async fn run(
 
 /// Reads the key of the last item evaluated; the backend made its bytes, so other ones are a fault
 /// of ours.
-fn last_key(source: Source<'_>, page: &Page) -> Result<Option<Item>, ApiError> {
+pub fn last_key(source: Source<'_>, page: &Page) -> Result<Option<Item>, ApiError> {
     let Some(bytes) = &page.resume else { return Ok(None) };
     source.key_of(bytes).map(Some).map_err(|_| ApiError::InternalServerError)
 }
 
 /// A page of an index costs what it shows, and each item that is read beside it.
-fn consumed(source: Source<'_>, page: &Page, consistency: Consistency) -> Consumed {
+pub fn consumed(source: Source<'_>, page: &Page, consistency: Consistency) -> Consumed {
     let units = read_units(page.bytes, consistency);
     match source.index_name() {
         None => units.into(),

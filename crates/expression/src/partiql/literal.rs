@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use meridian_base::limits::NESTING_LEVELS_MAX;
 use meridian_model::{AttributeValue, Number, depth};
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, is_keyword};
 use super::error::{Malformed, StatementError};
 use super::lexer::Token;
 
@@ -58,7 +58,8 @@ impl Cursor<'_> {
                 "MISSING" => {
                     Err(StatementError::Unsupported("MISSING anywhere but behind IS".to_owned()))
                 }
-                _ => Err(Malformed::Keyword.into()),
+                _ if is_keyword(&word) => Err(Malformed::Keyword.into()),
+                _ => Err(Malformed::Term.into()),
             },
             Token::Quoted(_) | Token::Sign(_) | Token::End => Err(Malformed::Term.into()),
         }

@@ -24,7 +24,7 @@ fn condition(text: &str) -> (String, Vec<AttributeValue>) {
         .condition
         .expect("there is a condition")
         .source();
-    (source.text, source.values.into_iter().map(|(_, value)| value).collect())
+    (source.text, source.values.into_values().collect())
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn malformed_statements() {
         ("INSERT INTO t VALUES ('a')", "Expected VALUE"),
         ("INSERT INTO t VALUE 5", "Expected a tuple behind VALUE"),
         ("INSERT INTO t VALUE {a: 5}", "Expected a name in single quotes"),
-        ("INSERT INTO t VALUE {'a': b}", "Unexpected keyword"),
+        ("INSERT INTO t VALUE {'a': b}", "Unexpected term"),
         ("DELETE FROM t", "Expected WHERE"),
         ("UPDATE t SET a = 1", "Expected WHERE"),
         ("DELETE FROM t WHERE a = 1 RETURNING OLD *", "Expected MODIFIED"),
