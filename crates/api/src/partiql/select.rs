@@ -47,17 +47,29 @@ pub fn plan(table: Arc<TableRecord>, statement: Select) -> Result<Plan, ApiError
         let filter = terms.rest().map(Condition::new);
         return Ok(Plan::One(OneRead { table, key, filter, columns }));
     }
-    let Some(mut values) = terms.take_values(&schema.partition.name) else {
-        if !statement.order.is_empty() {
+    let index = statement.index;
+    let (ranges, reverse) = match terms.take_values(&schema.partition.name) {
+        Some(values) => queries(&schema, values, &mut terms, (&statement.order, index.is_some()))?,
+        None if statement.order.is_empty() => (vec![(Bound::Unbounded, Bound::Unbounded)], false),
+        None => {
             return Err(invalid(
                 "Must have at least one non-optional hash key condition in WHERE clause when using \
                  ORDER BY clause.",
             ));
         }
-        let (index, filter) = (statement.index, terms.rest().map(Condition::new));
-        let ranges = vec![(Bound::Unbounded, Bound::Unbounded)];
-        return Ok(Plan::Pages(Pages { table, index, ranges, reverse: false, filter, columns }));
     };
+    let filter = terms.rest().map(Condition::new);
+    Ok(Plan::Pages(Pages { table, index, ranges, reverse, filter, columns }))
+}
+
+/// The ranges of values of the partition key, and whether each is read backwards. Takes what is
+/// said of the sort key out of the terms.
+fn queries(
+    schema: &KeySchema,
+    mut values: Vec<AttributeValue>,
+    terms: &mut Terms,
+    (order, of_index): (&[Order], bool),
+) -> Result<(Vec<Bounds>, bool), ApiError> {
     if values.len() > PARTITION_VALUES_MAX {
         return Err(invalid(format!(
             "The IN operator is provided with too many operands for a partition key; number of \
@@ -65,15 +77,10 @@ pub fn plan(table: Arc<TableRecord>, statement: Select) -> Result<Plan, ApiError
             values.len()
         )));
     }
-    let reverse = in_order(&statement.order, &schema, &mut values)?;
+    let reverse = in_order(order, schema, &mut values)?;
     let sort = schema.sort.as_ref().and_then(|attribute| terms.take_sort(&attribute.name));
-    let index = statement.index;
-    let ranges = values
-        .into_iter()
-        .map(|value| range(&schema, value, sort.clone(), index.is_some()))
-        .collect::<Result<Vec<Bounds>, ApiError>>()?;
-    let filter = terms.rest().map(Condition::new);
-    Ok(Plan::Pages(Pages { table, index, ranges, reverse, filter, columns }))
+    let ranges = values.into_iter().map(|value| range(schema, value, sort.clone(), of_index));
+    Ok((ranges.collect::<Result<_, _>>()?, reverse))
 }
 
 /// Reads the key of one item. What is wrong with it is told as of a key condition.
