@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::print::literal;
 use super::{Order, Returning, Select, Statement};
+use crate::condition::Condition;
 use crate::testing::{item, l, m, n, s};
 
 fn parse(text: &str) -> Result<Statement, String> {
@@ -277,7 +278,38 @@ fn statement_like() -> impl Strategy<Value = String> {
     prop::collection::vec(words, 0..40).prop_map(|words| words.join(" "))
 }
 
+/// Conditions that are well formed, nested.
+fn conditions() -> impl Strategy<Value = String> {
+    let leaves = prop::sample::select(vec![
+        "a = 1",
+        "b.c[2] <> 'x'",
+        "\"d e\" IS NOT MISSING",
+        "f IS NULL",
+        "size(g) > 3",
+        "h IN [1, 2]",
+        "i NOT BETWEEN 1 AND 2",
+        "begins_with(j, 'x')",
+        "NOT contains(k, 5)",
+        "l IS BAG",
+    ]);
+    leaves.prop_map(str::to_owned).prop_recursive(5, 32, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|parts| parts.join(" AND ")),
+            prop::collection::vec(inner.clone(), 2..4)
+                .prop_map(|parts| format!("({})", parts.join(" OR "))),
+            inner.prop_map(|inner| format!("NOT ({inner})")),
+        ]
+    })
+}
+
 proptest! {
+    #[test]
+    fn conditions_reach_a_peer_as_they_are(text in conditions()) {
+        let condition = select(&format!("SELECT * FROM t WHERE {text}")).condition;
+        let condition = condition.expect("there is a condition");
+        prop_assert_eq!(Condition::from_source(&condition.source()), Ok(condition));
+    }
+
     #[test]
     fn any_text_is_answered(text: String) {
         let _ = Statement::parse(&text, &[]);
