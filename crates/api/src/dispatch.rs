@@ -31,6 +31,9 @@ pub async fn answer(
 ) -> Result<Vec<u8>, ApiError> {
     let fields = read_request(operation, body)?;
     match operation {
+        Operation::BatchExecuteStatement => {
+            ops::batch_execute_statement::run(backend, fields).await
+        }
         Operation::BatchGetItem => ops::batch_get_item::run(backend, fields).await,
         Operation::BatchWriteItem => ops::batch_write_item::run(backend, fields).await,
         Operation::CreateTable => ops::create_table::run(backend, context, fields).await,
@@ -47,6 +50,7 @@ pub async fn answer(
         Operation::DescribeLimits => Ok(ops::describe_limits::run()),
         Operation::DescribeTable => ops::describe_table::run(backend, context, fields).await,
         Operation::DescribeTimeToLive => ops::describe_time_to_live::run(backend, fields),
+        Operation::ExecuteStatement => ops::execute_statement::run(backend, fields).await,
         Operation::GetItem => ops::get_item::run(backend, fields).await,
         Operation::GetResourcePolicy => ops::get_resource_policy::run(backend, fields),
         Operation::ListContributorInsights => ops::list_contributor_insights::run(backend, fields),
@@ -64,8 +68,7 @@ pub async fn answer(
         Operation::UpdateItem => ops::update_item::run(backend, fields).await,
         Operation::UpdateTable => ops::update_table::run(backend, context, fields).await,
         Operation::UpdateTimeToLive => ops::update_time_to_live::run(backend, fields).await,
-        Operation::BatchExecuteStatement
-        | Operation::CancelBulkOperation
+        Operation::CancelBulkOperation
         | Operation::CreateBackup
         | Operation::CreateGlobalTable
         | Operation::DeleteBackup
@@ -79,7 +82,6 @@ pub async fn answer(
         | Operation::DescribeTableReplicaAutoScaling
         | Operation::DisableKinesisStreamingDestination
         | Operation::EnableKinesisStreamingDestination
-        | Operation::ExecuteStatement
         | Operation::ExecuteTransaction
         | Operation::ExportTableToPointInTime
         | Operation::ImportTable

@@ -39,16 +39,23 @@ impl<'a> Source<'a> {
         table: &'a TableRecord,
         consistency: Consistency,
     ) -> Result<Self, ApiError> {
+        Source::of(table, fields.take_text("IndexName").as_deref(), consistency)
+    }
+
+    /// Finds the index of that name; the table itself when there is none.
+    pub fn of(
+        table: &'a TableRecord,
+        name: Option<&str>,
+        consistency: Consistency,
+    ) -> Result<Self, ApiError> {
         let definition = &table.definition;
-        let Some(name) = fields.take_text("IndexName") else {
-            return Ok(Source { definition, read: Read::Table });
-        };
+        let Some(name) = name else { return Ok(Source { definition, read: Read::Table }) };
         let local = (0u8..).zip(&definition.local_indexes).find(|(_, index)| index.name == name);
         if let Some((number, index)) = local {
             return Ok(Source { definition, read: Read::Local(number, index) });
         }
         let unknown = || invalid(format!("The table does not have the specified index: {name}"));
-        let index = table.index(&name).ok_or_else(unknown)?;
+        let index = table.index(name).ok_or_else(unknown)?;
         match index.status {
             _ if consistency == Consistency::Strong => {
                 Err(invalid("Consistent reads are not supported on global secondary indexes"))

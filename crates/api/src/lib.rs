@@ -24,6 +24,7 @@ mod insights;
 mod keys;
 mod legacy;
 mod ops;
+mod partiql;
 mod policies;
 mod projection;
 mod reads;

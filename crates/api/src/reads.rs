@@ -120,13 +120,13 @@ pub fn within(bounds: &Bounds, key: &[u8]) -> bool {
 }
 
 /// Refuses what the index that is read does not show.
-pub fn check_shown(
+pub fn check_shown<'n>(
     source: Source<'_>,
     select: Select,
-    wanted: &Wanted,
+    wanted: impl Iterator<Item = &'n str>,
     filter: Option<&Condition>,
 ) -> Result<(), ApiError> {
-    source.check_shown(select, wanted.names())?;
+    source.check_shown(select, wanted)?;
     let used = filter.map(Condition::attributes).unwrap_or_default();
     source.check_filter(used.iter().map(String::as_str))
 }
@@ -174,13 +174,13 @@ pub async fn run(
 
 /// Reads the key of the last item evaluated; the backend made its bytes, so other ones are a fault
 /// of ours.
-fn last_key(source: Source<'_>, page: &Page) -> Result<Option<Item>, ApiError> {
+pub fn last_key(source: Source<'_>, page: &Page) -> Result<Option<Item>, ApiError> {
     let Some(bytes) = &page.resume else { return Ok(None) };
     source.key_of(bytes).map(Some).map_err(|_| ApiError::InternalServerError)
 }
 
 /// A page of an index costs what it shows, and each item that is read beside it.
-fn consumed(source: Source<'_>, page: &Page, consistency: Consistency) -> Consumed {
+pub fn consumed(source: Source<'_>, page: &Page, consistency: Consistency) -> Consumed {
     let units = read_units(page.bytes, consistency);
     let of = |name: &str| BTreeMap::from([(name.to_owned(), units)]);
     match (source.index_name(), source.global_name()) {

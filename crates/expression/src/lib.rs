@@ -2,7 +2,7 @@
 //!
 //! A text goes through the lexer and the parser to a written tree, through `compile` to a tree of
 //! `ast` with names and values resolved, and is then evaluated as often as there are items. The
-//! trees can also be built directly: the legacy parameters do so.
+//! trees can also be built directly: the legacy parameters do so, and so do PartiQL statements.
 //!
 //! # Invariants
 //!
@@ -19,6 +19,7 @@ mod error;
 mod key_condition;
 mod lexer;
 mod parser;
+pub mod partiql;
 mod path;
 mod path_tree;
 mod placeholders;

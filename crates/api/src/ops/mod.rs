@@ -1,5 +1,6 @@
 //! The operations: one file each.
 
+pub mod batch_execute_statement;
 pub mod batch_get_item;
 pub mod batch_write_item;
 pub mod create_table;
@@ -12,6 +13,7 @@ pub mod describe_endpoints;
 pub mod describe_limits;
 pub mod describe_table;
 pub mod describe_time_to_live;
+pub mod execute_statement;
 pub mod get_item;
 pub mod get_resource_policy;
 pub mod list_contributor_insights;

@@ -73,7 +73,7 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
         filter.check_query_filter(&schema).map_err(legacy::key_in_filter)?;
     }
     let filter = filter.or(legacy_filter);
-    reads::check_shown(source, select, &wanted, filter.as_ref())?;
+    reads::check_shown(source, select, wanted.names(), filter.as_ref())?;
     let read = PageRead { bounds, reverse, limit, filter, wanted, select, consistency, report };
     reads::run(backend, &table, source, read).await
 }

@@ -61,7 +61,7 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     if let Some(filter) = &filter {
         filter.check_keys(&schema).map_err(expression)?;
     }
-    reads::check_shown(source, select, &wanted, filter.as_ref())?;
+    reads::check_shown(source, select, wanted.names(), filter.as_ref())?;
     let reverse = false;
     let read = PageRead { bounds, reverse, limit, filter, wanted, select, consistency, report };
     reads::run(backend, &table, source, read).await

@@ -4,7 +4,7 @@ mod batches;
 mod compatibility;
 mod errors;
 mod golden;
-mod memory;
+pub(crate) mod memory;
 mod replicas;
 
 use crate::{RequestContext, handle};
@@ -16,7 +16,11 @@ fn context() -> RequestContext {
 }
 
 /// Answers one request.
-async fn ask(memory: &Memory, operation: Operation, body: &str) -> Result<String, ApiError> {
+pub(crate) async fn ask(
+    memory: &Memory,
+    operation: Operation,
+    body: &str,
+) -> Result<String, ApiError> {
     let answer = handle(memory, &context(), &operation.target(), body.as_bytes()).await?;
     Ok(String::from_utf8(answer).expect("answers are JSON"))
 }
