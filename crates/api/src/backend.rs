@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::transact::{TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome};
 use async_trait::async_trait;
 use meridian_control::region::{OwnChange, TableRecord, TableSettings};
 use meridian_control::table::TableDefinition;
@@ -151,7 +152,8 @@ pub trait Backend: Send + Sync {
         consistency: Consistency,
     ) -> Result<GetOutcome, BackendError>;
 
-    /// Reads items, or entries of a global index, of a key range, over as many partitions as the limits of the request allow.
+    /// Reads items, or entries of a global index, of a key range, over as many partitions as the limits of the
+    /// request allow.
     /// `resume` is set exactly when a limit ended the page, also at the end of the range.
     async fn page(
         &self,
@@ -160,4 +162,17 @@ pub trait Backend: Send + Sync {
         request: PageRequest,
         consistency: Consistency,
     ) -> Result<Page, BackendError>;
+
+    /// Does all of some writes, or none. They are of different items.
+    async fn transact_write(
+        &self,
+        writes: Vec<TransactWrite>,
+        token: Option<TransactToken>,
+    ) -> Result<TransactWriteOutcome, BackendError>;
+
+    /// Reads items as they were at one moment.
+    async fn transact_get(
+        &self,
+        reads: Vec<(Arc<TableRecord>, Key)>,
+    ) -> Result<TransactGetOutcome, BackendError>;
 }

@@ -34,6 +34,7 @@ mod tables;
 mod tags;
 #[cfg(test)]
 mod tests;
+pub mod transact;
 mod unbuilt;
 mod writes;
 

@@ -63,5 +63,8 @@ pub async fn write(
         WriteOutcome::Done(done) => Ok(done),
         WriteOutcome::ConditionFailed { old, .. } => Err(ApiError::ConditionalCheckFailed(old)),
         WriteOutcome::Refused(refusal) => Err(invalid(refusal.to_string())),
+        WriteOutcome::Conflict => {
+            Err(ApiError::TransactionConflict("Transaction is ongoing for the item".to_owned()))
+        }
     }
 }

@@ -9,6 +9,9 @@ use async_trait::async_trait;
 use meridian_api::backend::{
     Backend, BackendError, ChangeError, Consistency, ReplicaChange, Size, TableSize,
 };
+use meridian_api::transact::{
+    TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome,
+};
 use meridian_base::{PartitionId, TableId};
 use meridian_control::global::{self, Command as GlobalCommand};
 use meridian_control::planner::{Limits, View, place_table};
@@ -322,6 +325,21 @@ impl Backend for Node {
             Some(name) => table.index(name).ok_or(BackendError::ResourceNotFound)?.id,
         };
         self.items.page(from, request, strong).await.map_err(item_error)
+    }
+
+    async fn transact_write(
+        &self,
+        _: Vec<TransactWrite>,
+        _: Option<TransactToken>,
+    ) -> Result<TransactWriteOutcome, BackendError> {
+        Err(BackendError::Internal)
+    }
+
+    async fn transact_get(
+        &self,
+        _: Vec<(Arc<TableRecord>, Key)>,
+    ) -> Result<TransactGetOutcome, BackendError> {
+        Err(BackendError::Internal)
     }
 }
 

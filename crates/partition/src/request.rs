@@ -39,6 +39,8 @@ pub enum Action {
     UpdateExisting(Update),
     /// Removes the item.
     Delete,
+    /// Changes nothing: only the condition counts. In transactions alone.
+    Check,
 }
 
 /// Which items a write answers with.
@@ -66,6 +68,8 @@ pub enum WriteOutcome {
     },
     /// The request is the caller's mistake.
     Refused(Refusal),
+    /// A transaction holds the item.
+    Conflict,
 }
 
 /// A write that was done.

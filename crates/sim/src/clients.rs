@@ -149,6 +149,11 @@ impl Client {
                 self.strange(format!("a valid write was refused: {refusal}"));
                 Reply::Failed
             }
+            // No transaction runs here.
+            Ended::Answer(WriteOutcome::Conflict) => {
+                self.strange("a write met a transaction".to_owned());
+                Reply::Failed
+            }
             Ended::Failed => Reply::Failed,
             Ended::Unknown => Reply::Unknown,
         };

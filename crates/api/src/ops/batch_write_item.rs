@@ -161,6 +161,11 @@ impl Answer {
                     units.add(Consumed::of_write(&table.table, &done));
                 }
                 Ok(WriteOutcome::Refused(refusal)) => return Err(invalid(refusal.to_string())),
+                // The client asks again, as for a table that is busy.
+                Ok(WriteOutcome::Conflict) => {
+                    self.refused = Some(BackendError::Throttled);
+                    left.push(write);
+                }
                 // A batch has no conditions.
                 Ok(WriteOutcome::ConditionFailed { .. }) => {
                     return Err(ApiError::InternalServerError);
@@ -226,7 +231,7 @@ impl TableWrites {
             let mut request = Object::open(list.element());
             let (member, part, item) = match action {
                 Action::Put(item) => ("PutRequest", "Item", item.clone()),
-                Action::Delete | Action::Update(_) | Action::UpdateExisting(_) => {
+                Action::Delete | Action::Update(_) | Action::UpdateExisting(_) | Action::Check => {
                     ("DeleteRequest", "Key", key.to_item(&self.table.definition.key))
                 }
             };

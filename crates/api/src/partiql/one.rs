@@ -69,7 +69,7 @@ async fn run_write(backend: &dyn Backend, one: OneWrite) -> Result<Outcome, ApiE
 fn returned(returning: Returning, action: &Action, done: Done) -> Option<Item> {
     let touched = |item: Item| match action {
         Action::Update(update) | Action::UpdateExisting(update) => update.touched(&item),
-        Action::Put(_) | Action::Delete => item,
+        Action::Put(_) | Action::Delete | Action::Check => item,
     };
     let item = match returning {
         Returning::AllOld => done.old,

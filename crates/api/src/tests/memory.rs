@@ -24,6 +24,7 @@ use meridian_partition::{
 };
 
 use crate::reads;
+use crate::transact::{TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome};
 use crate::{Backend, BackendError, ChangeError, Consistency, ReplicaChange, Size, TableSize};
 
 const NOW_MS: u64 = 1_770_000_000_123;
@@ -251,6 +252,21 @@ impl Backend for Memory {
         let global = index.map(|name| &table.index(name).expect("it is known").definition.index);
         self.with_items(table, |items| page(&table.definition, global, items, &request))
     }
+
+    async fn transact_write(
+        &self,
+        _: Vec<TransactWrite>,
+        _: Option<TransactToken>,
+    ) -> Result<TransactWriteOutcome, BackendError> {
+        Err(BackendError::Internal)
+    }
+
+    async fn transact_get(
+        &self,
+        _: Vec<(Arc<TableRecord>, Key)>,
+    ) -> Result<TransactGetOutcome, BackendError> {
+        Err(BackendError::Internal)
+    }
 }
 
 fn only_partition() -> PartitionPlacement {
@@ -279,6 +295,7 @@ fn evaluate(table: &TableRecord, items: &mut Items, write: Write) -> WriteOutcom
     let after = match write.action {
         Action::Put(item) => Some(item),
         Action::Delete => None,
+        Action::Check => before.clone(),
         Action::UpdateExisting(_) if before.is_none() => None,
         Action::Update(update) | Action::UpdateExisting(update) => {
             let updated = match &before {

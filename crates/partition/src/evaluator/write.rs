@@ -69,7 +69,7 @@ impl Evaluator {
         // A plain put or delete need not know what it replaces.
         let wanted = match &write.action {
             Action::Update(_) | Action::UpdateExisting(_) => true,
-            Action::Put(_) | Action::Delete => {
+            Action::Put(_) | Action::Delete | Action::Check => {
                 write.condition.is_some() || write.returns.old || self.needs_items()
             }
         };
@@ -85,6 +85,10 @@ impl Evaluator {
     fn after(&self, write: &Write, before: &Before) -> Result<Option<After>, Refusal> {
         match &write.action {
             Action::Delete => Ok(None),
+            Action::Check => Ok(before.state.as_ref().and_then(|state| {
+                let image = state.image.clone()?;
+                Some(After { image, bytes: before.bytes, item: before.item.clone() })
+            })),
             Action::Put(item) => {
                 let bytes = item_bytes(item);
                 if bytes > ITEM_BYTES_MAX {

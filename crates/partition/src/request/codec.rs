@@ -40,6 +40,7 @@ impl Write {
                 update.source().encode(&mut out);
             }
             Action::Delete => out.push(2),
+            Action::Check => out.push(4),
             Action::UpdateExisting(update) => {
                 out.push(3);
                 update.source().encode(&mut out);
@@ -60,6 +61,7 @@ impl Write {
                 0 => Action::Put(decode_item(&mut reader)?),
                 1 => Action::Update(read_update(&mut reader)?),
                 2 => Action::Delete,
+                4 => Action::Check,
                 3 => Action::UpdateExisting(read_update(&mut reader)?),
                 _ => return Err(DecodeError::Unknown("action")),
             },
@@ -102,6 +104,7 @@ impl WriteOutcome {
                 put_item(&mut out, old.as_ref());
                 put_var(&mut out, *old_bytes as u64);
             }
+            WriteOutcome::Conflict => out.push(3),
             WriteOutcome::Refused(refusal) => {
                 out.push(2);
                 match refusal {
@@ -155,6 +158,7 @@ impl WriteOutcome {
                 8 => Refusal::IndexHashTooLong,
                 _ => return Err(DecodeError::Unknown("refusal")),
             }),
+            3 => WriteOutcome::Conflict,
             _ => return Err(DecodeError::Unknown("outcome")),
         };
         reader.end()?;
