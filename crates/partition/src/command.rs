@@ -17,6 +17,7 @@ pub(crate) mod tests;
 
 use crate::header::Reader;
 use crate::record::{ConflictRecord, Image, ItemState, ParkedChange, StrandedRecord};
+use crate::transact::{Decision, Intent, TransactId};
 use meridian_base::{
     Cause, Hlc, Incarnation, Origin, PartitionId, Position, Received, RegionId, Sequence, Version,
     VersionVector,
@@ -85,6 +86,27 @@ pub enum Mutation {
         from: Option<u64>,
         /// When it is to expire; none when it is not.
         to: Option<u64>,
+    },
+    /// Holds an item for a transaction, or lets it go.
+    Intent {
+        /// The encoded key.
+        key: Vec<u8>,
+        /// What the transaction makes of it; none lets it go.
+        intent: Option<Intent>,
+    },
+    /// Keeps how a transaction was decided.
+    Decision {
+        /// The transaction.
+        id: TransactId,
+        /// The decision.
+        decision: Decision,
+    },
+    /// Forgets how a transaction was decided.
+    Forget {
+        /// The transaction.
+        id: TransactId,
+        /// The token that it committed.
+        token: Option<String>,
     },
     /// What is ordered with writes but touches no item.
     Note(Note),

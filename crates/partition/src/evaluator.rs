@@ -20,6 +20,7 @@ mod overlay;
 mod replicated;
 #[cfg(test)]
 mod tests;
+mod transact;
 mod write;
 
 pub use expiry::{Due, due_items, due_s, unscheduled};
@@ -36,6 +37,7 @@ use meridian_storage::{Control, Engine};
 use overlay::Overlay;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use transact::Transactions;
 
 /// What evaluating a request gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,9 @@ pub enum Evaluated<T> {
     Held(Freeze),
     /// The key is not in this partition's range: the sender's partition map is stale.
     Elsewhere,
+    /// A transaction holds what it is about, or the partition waits for transactions to end: nothing
+    /// was decided of it that may not be decided again. Ask again.
+    Busy,
 }
 
 /// A sealed drain.
@@ -104,6 +109,7 @@ pub struct Evaluator {
     marks: Marks,
     parked: BTreeSet<(Version, Vec<u8>)>,
     overlay: Overlay,
+    transactions: Transactions,
     open: Vec<Mutation>,
     open_bytes: usize,
     open_first: Option<(Hlc, Position)>,
@@ -136,6 +142,7 @@ impl Evaluator {
             marks: Marks::default(),
             parked: BTreeSet::new(),
             overlay: Overlay::default(),
+            transactions: Transactions::default(),
             open: Vec::new(),
             open_bytes: 0,
             open_first: None,
@@ -201,6 +208,7 @@ impl Evaluator {
         self.marks = Marks::load(self.engine.as_ref(), &self.spec)?;
         self.parked = self.load_parked()?;
         self.overlay = Overlay::default();
+        self.transactions = self.load_transactions()?;
         self.open.clear();
         self.open_bytes = 0;
         self.open_first = None;
@@ -265,6 +273,7 @@ impl Evaluator {
             self.last_applied = self.last_applied.max(flight.last);
         }
         self.overlay.applied(sequence);
+        self.transactions.applied(sequence);
     }
 
     /// Promises that no write at or below the version given will follow.

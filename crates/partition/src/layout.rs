@@ -10,6 +10,7 @@
 //!
 //! Tested by `replica/tests.rs`, where a replica is removed beside its neighbour.
 
+use crate::transact::TransactId;
 use meridian_base::{PartitionId, Position, RegionId, TableId, Version};
 use meridian_model::{KeyRange, KeySchema, LocalIndex};
 use meridian_storage::Range;
@@ -18,6 +19,9 @@ use std::ops::Bound;
 const ITEM: u8 = 0x01;
 const TOMBSTONE: u8 = 0x02;
 const LOCAL_INDEX: u8 = 0x03;
+const TOKEN: u8 = 0x0c;
+const DECISION: u8 = 0x0d;
+const INTENT: u8 = 0x0e;
 const EXPIRY: u8 = 0x0f;
 const CHANGE: u8 = 0x10;
 const CONFLICT: u8 = 0x11;
@@ -120,6 +124,37 @@ pub fn parked_key(partition: PartitionId, version: Version, encoded: &[u8]) -> V
     key(PARKED, partition.0, &rest)
 }
 
+/// Where an intent on an item stands.
+pub fn intent_key(partition: PartitionId, encoded: &[u8]) -> Vec<u8> {
+    key(INTENT, partition.0, encoded)
+}
+
+/// The intents.
+pub fn intents(partition: PartitionId) -> Range {
+    Range::prefix(&key(INTENT, partition.0, &[]))
+}
+
+/// Where it stands how a transaction was decided here.
+pub fn decision_key(partition: PartitionId, id: TransactId) -> Vec<u8> {
+    key(DECISION, partition.0, &id.0.to_be_bytes())
+}
+
+/// The decisions.
+pub fn decisions(partition: PartitionId) -> Range {
+    Range::prefix(&key(DECISION, partition.0, &[]))
+}
+
+/// The transaction within the engine key of a decision.
+pub fn decided_of(engine_key: &[u8]) -> Option<TransactId> {
+    let id = engine_key.get(9..)?.try_into().ok()?;
+    Some(TransactId(u128::from_be_bytes(id)))
+}
+
+/// Where it stands which transaction a client's token committed.
+pub fn token_key(partition: PartitionId, token: &str) -> Vec<u8> {
+    key(TOKEN, partition.0, token.as_bytes())
+}
+
 /// Where it stands that an item expires: in order of time, so that the first is due first.
 pub fn expiry_key(partition: PartitionId, due_s: u64, encoded: &[u8]) -> Vec<u8> {
     let mut rest = Vec::with_capacity(8 + encoded.len());
@@ -217,6 +252,9 @@ pub fn ranges(spec: &PartitionSpec) -> Vec<Range> {
     let own = |tag| Range::prefix(&key(tag, spec.partition.0, &[]));
     let mut ranges = table_ranges(spec);
     ranges.extend([
+        own(TOKEN),
+        own(DECISION),
+        own(INTENT),
         own(EXPIRY),
         own(CHANGE),
         own(CONFLICT),
@@ -241,7 +279,7 @@ pub(crate) fn owns(spec: &PartitionSpec, engine_key: &[u8]) -> bool {
             rest.starts_with(&spec.table.0.to_be_bytes())
                 && spec.range.contains(entry_of(engine_key))
         }
-        EXPIRY..=HEADER => rest.starts_with(&spec.partition.0.to_be_bytes()),
+        TOKEN..=HEADER => rest.starts_with(&spec.partition.0.to_be_bytes()),
         _ => false,
     }
 }

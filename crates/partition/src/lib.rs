@@ -30,6 +30,7 @@ pub mod request;
 pub mod snapshot;
 #[cfg(test)]
 mod testing;
+pub mod transact;
 
 pub use changes::{ChangesPage, CopyFrom, CopyPage, ReadLimits, copy_page, outgoing, read_changes};
 pub use command::{Batch, Command, ItemMutation, Mutation, Note};
@@ -45,3 +46,4 @@ pub use request::{
     WriteOutcome,
 };
 pub use snapshot::SnapshotReader;
+pub use transact::{Transact, TransactAnswer};

@@ -18,6 +18,7 @@ use crate::layout::{self, PartitionSpec};
 use crate::{PartitionError, SnapshotReader};
 pub(crate) use apply::TRIM_MAX;
 use install::Installing;
+use meridian_base::Position;
 use meridian_storage::{Control, Engine, View};
 use std::sync::Arc;
 use xxhash_rust::xxh64::Xxh64;
@@ -81,6 +82,8 @@ pub struct PartitionReplica {
     header: Header,
     marks: Arc<Marks>,
     membership: Option<Vec<u8>>,
+    /// The position of the last delete that was applied; that of the last change, when opened.
+    last_delete: Position,
     installing: Option<Installing>,
 }
 
@@ -130,6 +133,7 @@ impl PartitionReplica {
             header: Header::default(),
             marks: Arc::default(),
             membership: None,
+            last_delete: Position(0),
             installing: None,
         }
     }
@@ -137,6 +141,7 @@ impl PartitionReplica {
     fn reload(&mut self) -> Result<(), PartitionError> {
         let engine = self.engine.as_ref();
         self.header = Header::load(engine, &self.spec)?;
+        self.last_delete = self.header.position;
         self.marks = Arc::new(Marks::load(engine, &self.spec)?);
         self.membership = engine.get(&layout::membership_key(self.spec.partition))?;
         Ok(())
@@ -172,6 +177,12 @@ impl PartitionReplica {
         &self.marks
     }
 
+    /// At least the position of the last delete: an item that is not there now was not there at any
+    /// time since this value was the same.
+    pub fn last_delete(&self) -> Position {
+        self.last_delete
+    }
+
     /// Returns when everything applied so far is on disk.
     pub fn persist(&self) -> Result<(), PartitionError> {
         Ok(self.engine.persist()?)
@@ -188,12 +199,16 @@ impl PartitionReplica {
     }
 }
 
-/// Hashes a partition's items, tombstones, entries of local indexes, expiries, marks and header in a
-/// view.
+/// Hashes a partition's items, tombstones, entries of local indexes, transactions, expiries, marks and
+/// header in a view.
 pub fn state_hash(view: &dyn View, spec: &PartitionSpec) -> Result<u64, PartitionError> {
     let mut hasher = Xxh64::new(0);
-    let expiries = layout::expiries(spec.partition, None);
-    for range in layout::table_ranges(spec).into_iter().chain([expiries]) {
+    let own = [
+        layout::decisions(spec.partition),
+        layout::intents(spec.partition),
+        layout::expiries(spec.partition, None),
+    ];
+    for range in layout::table_ranges(spec).into_iter().chain(own) {
         view.scan(range, &mut |key, value| {
             for part in [key, value] {
                 hasher.update(&(part.len() as u64).to_be_bytes());

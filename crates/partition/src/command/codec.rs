@@ -9,6 +9,8 @@
 use super::{Batch, Command, ItemMutation, Mutation, Note};
 use crate::header::{put_reader, read_reader};
 use crate::record::{ConflictRecord, ItemState, ParkedChange, StrandedRecord, read_flag};
+use crate::transact::codec::{put_id, read_id};
+use crate::transact::{Decision, Intent};
 use meridian_base::change::{put_image, put_origin, read_image, read_origin, read_region};
 use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var, put_vector, put_version};
 use meridian_base::{
@@ -35,6 +37,9 @@ const TRIM_CHANGES: u8 = 13;
 const DROP_TOMBSTONES: u8 = 14;
 const FED: u8 = 15;
 const EXPIRY: u8 = 16;
+const INTENT: u8 = 17;
+const DECISION: u8 = 18;
+const FORGET: u8 = 19;
 
 impl Command {
     /// The bytes of the log entry.
@@ -124,6 +129,24 @@ impl Mutation {
                 put_var(out, from.map_or(0, |due| due.saturating_add(1)));
                 put_var(out, to.map_or(0, |due| due.saturating_add(1)));
             }
+            Mutation::Intent { key, intent } => {
+                out.push(INTENT);
+                put_bytes(out, key);
+                out.push(u8::from(intent.is_some()));
+                if let Some(intent) = intent {
+                    intent.put(out);
+                }
+            }
+            Mutation::Decision { id, decision } => {
+                out.push(DECISION);
+                put_id(out, *id);
+                decision.put(out);
+            }
+            Mutation::Forget { id, token } => {
+                out.push(FORGET);
+                put_id(out, *id);
+                put_image(out, token.as_ref().map(String::as_bytes));
+            }
             Mutation::Note(note) => note.encode(out),
         }
     }
@@ -153,6 +176,20 @@ impl Mutation {
                 key: reader.bytes()?.to_vec(),
                 from: reader.var()?.checked_sub(1),
                 to: reader.var()?.checked_sub(1),
+            },
+            INTENT => Mutation::Intent {
+                key: reader.bytes()?.to_vec(),
+                intent: if read_flag(reader)? { Some(Intent::read(reader)?) } else { None },
+            },
+            DECISION => {
+                Mutation::Decision { id: read_id(reader)?, decision: Decision::read(reader)? }
+            }
+            FORGET => Mutation::Forget {
+                id: read_id(reader)?,
+                token: read_image(reader)?
+                    .map(String::from_utf8)
+                    .transpose()
+                    .map_err(|_| DecodeError::Unknown("token"))?,
             },
             tag => Mutation::Note(Note::decode(tag, reader)?),
         })

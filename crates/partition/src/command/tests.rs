@@ -1,6 +1,8 @@
 //! Tests of `command`.
 
 use super::*;
+use crate::transact::{Decision, Head, Intended, Intent, Place, Token, TransactId};
+use meridian_base::TableId;
 use meridian_base::{Change, PartitionId};
 use proptest::prelude::*;
 
@@ -78,12 +80,32 @@ pub(crate) fn every_mutation(n: u64) -> Vec<Mutation> {
         Mutation::Note(Note::ForgetRegion { region: 7 }),
         Mutation::Note(Note::Freeze { epoch: n, target: RegionId::new(2) }),
         Mutation::Note(Note::Thaw { epoch: n }),
+        Mutation::Intent { key: key.clone(), intent: None },
+        Mutation::Intent { key: key.clone(), intent: Some(intent(n, Intended::Same)) },
+        Mutation::Intent { key: key.clone(), intent: Some(intent(n, Intended::Becomes(None))) },
+        Mutation::Intent {
+            key: key.clone(),
+            intent: Some(intent(n, Intended::Becomes(Some((vec![7], n))))),
+        },
+        Mutation::Decision { id: TransactId(n.into()), decision: decision(n) },
+        Mutation::Forget { id: TransactId(n.into()), token: Some("token".to_owned()) },
         Mutation::Expiry { key: key.clone(), from: None, to: Some(n) },
         Mutation::Expiry { key: key.clone(), from: Some(n), to: None },
         Mutation::Note(Note::Fed { source: PartitionId(n), position: Position(9) }),
         Mutation::Note(Note::TrimChanges { upto: Position(n) }),
         Mutation::Note(Note::DropTombstones { keys: vec![key, vec![]] }),
     ]
+}
+
+fn intent(n: u64, intended: Intended) -> Intent {
+    let home = Place { table: TableId(n), partition: PartitionId(n) };
+    Intent { head: Head { id: TransactId(n.into()), home, began_ms: n }, intended }
+}
+
+fn decision(n: u64) -> Decision {
+    let token = Some(Token { token: "token".to_owned(), fingerprint: n });
+    let places = vec![Place { table: TableId(n), partition: PartitionId(n) }];
+    Decision { committed: true, at_ms: n, token, places }
 }
 
 fn batch(n: u64, mutations: Vec<Mutation>) -> Command {
@@ -130,7 +152,14 @@ fn the_first_format_is_still_read() {
     // What came later has tags of its own.
     let mut known = every_mutation(6);
     let is_later = |mutation: &Mutation| {
-        matches!(mutation, Mutation::Note(Note::Fed { .. }) | Mutation::Expiry { .. })
+        matches!(
+            mutation,
+            Mutation::Note(Note::Fed { .. })
+                | Mutation::Expiry { .. }
+                | Mutation::Intent { .. }
+                | Mutation::Decision { .. }
+                | Mutation::Forget { .. }
+        )
     };
     known.retain(|mutation| !is_later(mutation));
     assert_eq!(Command::decode(sample), Ok(batch(6, known.clone())));

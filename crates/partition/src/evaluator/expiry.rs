@@ -137,7 +137,8 @@ impl Evaluator {
         let now_s = now_ms / 1000;
         let mut sequence = None;
         for (kept, key) in due {
-            if !self.spec.range.contains(&key) || self.marks.freeze.is_some() {
+            let held = self.marks.freeze.is_some() || self.transactions.holds(&key);
+            if held || !self.spec.range.contains(&key) {
                 continue;
             }
             let (state, _) = self.current(&key)?;

@@ -56,10 +56,17 @@ impl Evaluator {
     }
 
     /// Freezes the partition: every later write is [`super::Evaluated::Held`]. None when it is
-    /// frozen by this epoch or a later one.
+    /// frozen by this epoch or a later one, and while transactions hold items: see
+    /// [`Evaluator::refuse_transactions`].
     pub fn freeze_for(&mut self, epoch: u64, target: RegionId) -> Option<Sequence> {
         let newer = self.marks.freeze.is_none_or(|freeze| freeze.epoch < epoch);
-        newer.then(|| self.note(Note::Freeze { epoch, target }))
+        let now = newer && self.transactions.is_quiet();
+        now.then(|| self.note(Note::Freeze { epoch, target }))
+    }
+
+    /// Takes no new transactions until a time, ms: those under way are to end.
+    pub fn refuse_transactions(&mut self, until_ms: u64) {
+        self.transactions.refused_until_ms = until_ms;
     }
 
     /// Takes writes again; none when it is not frozen, or by a later epoch.

@@ -67,6 +67,9 @@ impl Evaluator {
         if !self.spec.range.contains(&change.key) {
             return Ok(Evaluated::Elsewhere);
         }
+        if self.transactions.holds(&change.key) {
+            return Ok(Evaluated::Busy);
+        }
         self.check(&change)?;
         if change.version.hlc.ms() > now_ms.saturating_add(CLOCK_AHEAD_MS_MAX) {
             return Ok(self.park(change, late));
@@ -89,6 +92,9 @@ impl Evaluator {
             let at = layout::parked_key(self.spec.partition, version, &key);
             // Not in the engine: its parking is still in flight, and it comes up again.
             let Some(bytes) = self.engine.get(&at)? else { continue };
+            if self.transactions.holds(&key) {
+                continue;
+            }
             let parked =
                 ParkedChange::decode(&bytes).map_err(PartitionError::corrupt("parked change"))?;
             self.merge_in(parked.change, parked.late, now_ms)?;

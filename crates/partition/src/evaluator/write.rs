@@ -9,6 +9,7 @@
 //!
 //! Tested by `evaluator/tests.rs` and `evaluator/tests/model.rs`.
 
+use super::expiry::ExpiryMove;
 use super::{Evaluated, Evaluator};
 use crate::PartitionError;
 use crate::command::ItemMutation;
@@ -35,6 +36,24 @@ struct Before {
     bytes: usize,
 }
 
+/// What a write would do to an item.
+pub(super) struct Evaluation {
+    state: Option<ItemState>,
+    since: Option<Sequence>,
+    after: Option<(Vec<u8>, usize)>,
+    nothing: bool,
+    expiry: ExpiryMove,
+    /// What it is answered with.
+    pub(super) done: Done,
+}
+
+impl Evaluation {
+    /// The item after it: its image and its size; none when there is none.
+    pub(super) fn becomes(&self) -> Option<(Vec<u8>, u64)> {
+        self.after.as_ref().map(|(image, bytes)| (image.clone(), *bytes as u64))
+    }
+}
+
 impl Evaluator {
     /// Evaluates a write against all that was decided before it.
     pub fn write(
@@ -49,18 +68,45 @@ impl Evaluator {
         if let Some(freeze) = self.marks.freeze {
             return Ok(Evaluated::Held(freeze));
         }
-        let before = self.before(write, &key)?;
-        if let Some(outcome) = refused_by_condition(write, &before) {
-            return Ok(Evaluated::Answer { outcome, after: before.since });
+        if self.transactions.holds(&key) {
+            let outcome = WriteOutcome::Conflict;
+            return Ok(Evaluated::Answer { outcome, after: self.pending() });
         }
-        let after = match self.after(write, &before) {
-            Ok(after) => after,
-            Err(refusal) => {
-                let outcome = WriteOutcome::Refused(refusal);
-                return Ok(Evaluated::Answer { outcome, after: before.since });
-            }
+        let evaluation = match self.evaluated(write, &key)? {
+            Ok(evaluation) => evaluation,
+            Err((outcome, after)) => return Ok(Evaluated::Answer { outcome, after }),
         };
-        Ok(self.decide_write(write, key, before, after, now_ms))
+        let after = evaluation.since;
+        let (done, sequence) = self.carry_out(key, evaluation, now_ms);
+        let outcome = WriteOutcome::Done(done);
+        Ok(match sequence {
+            Some(sequence) => Evaluated::Write { outcome, sequence },
+            None => Evaluated::Answer { outcome, after },
+        })
+    }
+
+    /// What a write would do; or what it is refused with.
+    pub(super) fn evaluate(
+        &self,
+        write: &Write,
+        key: &[u8],
+    ) -> Result<Result<Evaluation, WriteOutcome>, PartitionError> {
+        Ok(self.evaluated(write, key)?.map_err(|(outcome, _)| outcome))
+    }
+
+    fn evaluated(
+        &self,
+        write: &Write,
+        key: &[u8],
+    ) -> Result<Result<Evaluation, (WriteOutcome, Option<Sequence>)>, PartitionError> {
+        let before = self.before(write, key)?;
+        if let Some(outcome) = refused_by_condition(write, &before) {
+            return Ok(Err((outcome, before.since)));
+        }
+        Ok(match self.after(write, &before) {
+            Ok(after) => Ok(self.evaluation(write, key, before, after)),
+            Err(refusal) => Err((WriteOutcome::Refused(refusal), before.since)),
+        })
     }
 
     fn before(&self, write: &Write, key: &[u8]) -> Result<Before, PartitionError> {
@@ -129,55 +175,67 @@ impl Evaluator {
         wanted.into_iter().find(|(name, value)| updated.get(name) != Some(value)).map(|(n, _)| n)
     }
 
-    fn decide_write(
-        &mut self,
+    fn evaluation(
+        &self,
         write: &Write,
-        key: Vec<u8>,
+        key: &[u8],
         before: Before,
         after: Option<After>,
-        now_ms: u64,
-    ) -> Evaluated<WriteOutcome> {
+    ) -> Evaluation {
         let old_image = before.state.as_ref().and_then(|state| state.image.as_ref());
         let unchanged = old_image == after.as_ref().map(|after| &after.image);
         let nothing = unchanged && (after.is_none() || !self.marks.is_global());
         let new = after.as_ref().and_then(|after| after.item.as_ref());
         let old = before.item.as_ref();
-        let units = |index| index::write_units(&self.spec.schema, index, &key, old, new);
+        let units = |index| index::write_units(&self.spec.schema, index, key, old, new);
         let local_units = self.spec.local.iter().map(|index| units(index)).collect();
         let global_units = self.global.iter().map(|(id, index)| (*id, units(index))).collect();
         let expiry = self.expiry_move(old, new);
+        let new_bytes = after.as_ref().map_or(0, |after| after.bytes);
+        let (after, new) = match after {
+            Some(after) => (Some((after.image, after.bytes)), after.item),
+            None => (None, None),
+        };
         let done = Done {
             local_units,
             global_units,
             old: if write.returns.old { before.item } else { None },
             old_bytes: before.bytes,
-            new_bytes: after.as_ref().map_or(0, |after| after.bytes),
-            new: None,
+            new_bytes,
+            new: new.filter(|_| write.returns.new),
         };
-        let (image, bytes, new) = match after {
-            Some(after) => (Some(after.image), after.bytes, after.item),
-            None => (None, 0, None),
-        };
-        let new = new.filter(|_| write.returns.new);
-        let outcome = WriteOutcome::Done(Done { new, ..done });
+        let Before { state, since, .. } = before;
+        Evaluation { state, since, after, nothing, expiry, done }
+    }
+
+    /// Decides what was evaluated; none when it changes nothing.
+    pub(super) fn carry_out(
+        &mut self,
+        key: Vec<u8>,
+        evaluation: Evaluation,
+        now_ms: u64,
+    ) -> (Done, Option<Sequence>) {
+        let Evaluation { state, after, nothing, expiry, done, .. } = evaluation;
         if nothing {
-            return Evaluated::Answer { outcome, after: before.since };
+            return (done, None);
         }
-        let version = self.stamp(before.state.as_ref(), now_ms);
-        let had = before.state.as_ref().filter(|state| state.image.is_some());
-        let item = ItemMutation {
+        self.move_expiry(&key, expiry);
+        let version = self.stamp(state.as_ref(), now_ms);
+        let base = state.as_ref().map(ItemState::seen).unwrap_or_default();
+        let had = state.filter(|state| state.image.is_some());
+        let (image, bytes) = after.map_or((None, 0), |(image, bytes)| (Some(image), bytes as u64));
+        let sequence = self.decide(ItemMutation {
             key,
             image,
-            bytes: bytes as u64,
-            old_bytes: had.map(|state| state.bytes),
-            old: had.and_then(|state| state.image.clone()).filter(|_| self.keeps_old()),
+            bytes,
+            old_bytes: had.as_ref().map(|state| state.bytes),
+            old: had.and_then(|state| state.image).filter(|_| self.keeps_old()),
             version,
-            base: before.state.as_ref().map(ItemState::seen).unwrap_or_default(),
+            base,
             origin: None,
             cause: Cause::Write,
-        };
-        self.move_expiry(&item.key, expiry);
-        Evaluated::Write { outcome, sequence: self.decide(item) }
+        });
+        (done, Some(sequence))
     }
 }
 

@@ -61,6 +61,7 @@ struct Staged {
     header: Header,
     marks: Arc<Marks>,
     membership: Option<Vec<u8>>,
+    last_delete: Position,
 }
 
 impl Staged {
@@ -70,6 +71,7 @@ impl Staged {
             header: replica.header,
             marks: Arc::clone(&replica.marks),
             membership: None,
+            last_delete: replica.last_delete,
         }
     }
 
@@ -86,6 +88,7 @@ impl Staged {
         replica.engine.write(self.batch)?;
         replica.header = self.header;
         replica.marks = self.marks;
+        replica.last_delete = self.last_delete;
         if self.membership.is_some() {
             replica.membership = self.membership;
         }
@@ -179,6 +182,27 @@ impl Staged {
                 Mutation::Unpark { version, key } => {
                     self.batch.delete(layout::parked_key(spec.partition, version, &key));
                 }
+                Mutation::Intent { key, intent } => {
+                    let at = layout::intent_key(spec.partition, &key);
+                    match intent {
+                        Some(intent) => self.batch.put(at, intent.encode()),
+                        None => self.batch.delete(at),
+                    }
+                }
+                Mutation::Decision { id, decision } => {
+                    if let Some(token) = &decision.token {
+                        let at = layout::token_key(spec.partition, &token.token);
+                        self.batch.put(at, id.0.to_be_bytes().to_vec());
+                    }
+                    let at = layout::decision_key(spec.partition, id);
+                    self.batch.put(at, decision.encode());
+                }
+                Mutation::Forget { id, token } => {
+                    self.batch.delete(layout::decision_key(spec.partition, id));
+                    if let Some(token) = token {
+                        self.batch.delete(layout::token_key(spec.partition, &token));
+                    }
+                }
                 Mutation::Expiry { key, from, to } => {
                     if let Some(due) = from {
                         self.batch.delete(layout::expiry_key(spec.partition, due, &key));
@@ -214,6 +238,7 @@ impl Staged {
                 }
             }
             None => {
+                self.last_delete = position;
                 self.batch.delete(at);
                 if remembers {
                     let (version, base) = (item.version, item.base.clone());
