@@ -32,7 +32,8 @@ const ACTIVE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a command is planned again when the catalog has moved under it.
 const STALE_ATTEMPTS: usize = 8;
 
-fn item_error(error: ItemError) -> BackendError {
+/// Words an item request that failed.
+pub(crate) fn item_error(error: ItemError) -> BackendError {
     match error {
         ItemError::Unavailable => BackendError::Unavailable { maybe_applied: false },
         ItemError::Unknown => BackendError::Timeout,
@@ -329,17 +330,17 @@ impl Backend for Node {
 
     async fn transact_write(
         &self,
-        _: Vec<TransactWrite>,
-        _: Option<TransactToken>,
+        writes: Vec<TransactWrite>,
+        token: Option<TransactToken>,
     ) -> Result<TransactWriteOutcome, BackendError> {
-        Err(BackendError::Internal)
+        self.coordinate(writes, token).await
     }
 
     async fn transact_get(
         &self,
-        _: Vec<(Arc<TableRecord>, Key)>,
+        reads: Vec<(Arc<TableRecord>, Key)>,
     ) -> Result<TransactGetOutcome, BackendError> {
-        Err(BackendError::Internal)
+        self.read_together(reads.into_iter().map(|(table, key)| (table.id, key)).collect()).await
     }
 }
 

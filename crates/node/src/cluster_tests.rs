@@ -6,6 +6,7 @@ mod full_disk;
 mod indexes;
 mod region;
 mod testing;
+mod transact;
 
 use crate::node::Node;
 use meridian_api::admin::{AdminBackend, AdminCall, AdminError};

@@ -8,6 +8,9 @@ use crate::barrier::Barrier;
 use crate::partition_machine::SharedReplica;
 use crate::pipeline::{Order, Refused, Work};
 use meridian_base::{GroupId, PartitionId, Position};
+use meridian_model::Key;
+use meridian_partition::read::Stamped;
+use meridian_partition::transact::{LeftBehind, Transact, TransactAnswer};
 use meridian_partition::{
     Closed, Feed, Get, GetOutcome, Page, PageRequest, PartitionError, PartitionSpec, Replicated,
     Write, WriteOutcome, read,
@@ -63,6 +66,33 @@ impl HostedPartition {
         late: bool,
     ) -> Result<Vec<Replicated>, Refused> {
         self.ask(|reply| Work::Replicated(changes, late, reply)).await
+    }
+
+    /// Takes a step of a transaction, if this replica leads.
+    pub async fn transact(&self, step: Transact) -> Result<TransactAnswer, Refused> {
+        self.ask(|reply| Work::Transact(Box::new(step), reply)).await
+    }
+
+    /// What transactions have left behind since before a time, ms, if this replica leads.
+    pub async fn left_behind(&self, before_ms: u64) -> Result<LeftBehind, Refused> {
+        self.ask(|reply| Work::LeftBehind(before_ms, reply)).await
+    }
+
+    /// Reads items for a transaction, if this replica leads, each with a stamp.
+    pub async fn stamped(&self, keys: &[Key]) -> Result<Vec<Stamped>, Refused> {
+        self.strong().await?;
+        let term = self.group.leading().unwrap_or(0);
+        let (last_delete, view) = {
+            let replica = self.replica.lock();
+            let view = self.engine.view().map_err(|e| Refused::Broken(e.to_string()))?;
+            (replica.last_delete(), view)
+        };
+        keys.iter()
+            .map(|key| {
+                Stamped::read(view.as_ref(), &self.spec, key, (term, last_delete))
+                    .map_err(|e| broken(&e))
+            })
+            .collect()
     }
 
     /// Takes entries of an index, if this replica leads.

@@ -14,6 +14,7 @@ mod serve;
 use crate::hosting::{HostedPartition, Hosting};
 use crate::pipeline::Refused;
 use crate::room::Room;
+use crate::transact::Tokens;
 use bytes::Bytes;
 use meridian_base::{NodeId, PartitionId, TableId};
 use meridian_control::region::{Catalog, PartitionRecord};
@@ -67,6 +68,7 @@ pub struct Items {
     hints: Mutex<BTreeMap<PartitionId, NodeId>>,
     gate: Arc<dyn RegionGate>,
     room: Arc<Room>,
+    tokens: Tokens,
 }
 
 /// What an attempt gave.
@@ -89,7 +91,8 @@ impl Items {
         gate: Arc<dyn RegionGate>,
         room: Arc<Room>,
     ) -> Self {
-        Items { node, hosting, peers, catalog, hints: Mutex::default(), gate, room }
+        let tokens = Tokens::default();
+        Items { node, hosting, peers, catalog, hints: Mutex::default(), gate, room, tokens }
     }
 
     /// The catalog as this node knows it.
@@ -108,6 +111,17 @@ impl Items {
         self.to_leader(table, find, request).await
     }
 
+    /// Sends a request to the leader of a partition.
+    pub async fn at_partition(
+        &self,
+        table: TableId,
+        partition: PartitionId,
+        request: &ItemRequest,
+    ) -> Result<ItemAnswer, ItemError> {
+        let find = |catalog: &Catalog| catalog.partition(partition).cloned();
+        self.to_leader(table, find, request).await
+    }
+
     /// Brings entries of an index to the leader of a partition of it.
     pub async fn feed(
         &self,
@@ -115,8 +129,7 @@ impl Items {
         partition: PartitionId,
         feed: Feed,
     ) -> Result<(), ItemError> {
-        let find = |catalog: &Catalog| catalog.partition(partition).cloned();
-        match self.to_leader(index, find, &ItemRequest::Feed(feed)).await? {
+        match self.at_partition(index, partition, &ItemRequest::Feed(feed)).await? {
             ItemAnswer::Fed => Ok(()),
             other => Err(other.unexpected()),
         }
@@ -302,5 +315,9 @@ async fn on_replica(hosted: &HostedPartition, request: ItemRequest) -> Result<It
             hosted.replicate(changes, late).await.map(ItemAnswer::Replicate)
         }
         ItemRequest::Feed(feed) => hosted.feed(feed).await.map(|()| ItemAnswer::Fed),
+        ItemRequest::Transact(step) => hosted.transact(*step).await.map(ItemAnswer::Transact),
+        ItemRequest::Stamped(keys) => hosted.stamped(&keys).await.map(ItemAnswer::Stamped),
+        // Answered before it comes here.
+        ItemRequest::Token(_) => Err(Refused::Retry),
     }
 }

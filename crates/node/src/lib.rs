@@ -37,6 +37,7 @@ mod replication;
 pub mod room;
 mod stores;
 mod task;
+pub mod transact;
 
 pub use node::{Node, StartError};
 pub use options::{DataDir, NodeOptions, SystemClock};

@@ -178,6 +178,7 @@ async fn serve(
     crate::replication::start(node, &hosted);
     crate::indexes::start(node, &hosted, settings);
     crate::expiry::start(node, &hosted);
+    crate::transact::start_recovery(node, &hosted);
     if table.status == TableStatus::Creating && group.is_pristine() {
         rt::spawn(found(group, record, node.id()));
     } else {

@@ -46,6 +46,8 @@ const IN_FLIGHT_MAX: usize = 8;
 pub const CLOCK_APART_MS_MAX: u64 = 250;
 /// How often parked changes are looked at.
 const UNPARK_EVERY: Duration = Duration::from_millis(100);
+/// How long a partition that is to be frozen turns new transactions away before it is asked again.
+const FREEZE_PATIENCE_MS: u64 = 1_000;
 /// Between two attempts to begin: a leader that cannot reach a quorum refuses at once.
 const BEGIN_PAUSE: Duration = Duration::from_millis(20);
 
@@ -348,6 +350,13 @@ impl Pipeline {
                 let evaluated = self.replicated(changes, late, now_ms);
                 self.settle(evaluated, reply);
             }
+            Work::Transact(step, reply) => {
+                let evaluated = self.options.evaluator.transact(*step, now_ms);
+                self.settle(evaluated, reply);
+            }
+            Work::LeftBehind(began_ms, reply) => {
+                let _ = reply.send(Ok(self.options.evaluator.left_behind(began_ms)));
+            }
             Work::Feed(feed, reply) => {
                 let evaluated = self.options.evaluator.feed(feed);
                 self.settle(evaluated, reply);
@@ -385,6 +394,7 @@ impl Pipeline {
                 }
                 Evaluated::Held(freeze) => return Ok(Evaluated::Held(freeze)),
                 Evaluated::Elsewhere => return Ok(Evaluated::Elsewhere),
+                Evaluated::Busy => return Ok(Evaluated::Busy),
             }
         }
         Ok(Evaluated::Answer { outcome: outcomes, after })
@@ -398,7 +408,10 @@ impl Pipeline {
             Order::DropReader(reader) => evaluator.drop_reader(reader),
             Order::Received(received) => evaluator.received(received),
             Order::ForgetRegion(region) => evaluator.forget_region(region),
-            Order::Freeze { epoch, target } => evaluator.freeze_for(epoch, target),
+            Order::Freeze { epoch, target } => {
+                evaluator.refuse_transactions(now_ms + FREEZE_PATIENCE_MS);
+                evaluator.freeze_for(epoch, target)
+            }
             Order::Thaw { epoch } => evaluator.thaw(epoch),
             Order::Trim(upto) => evaluator.trim(upto)?,
             Order::Expire(due) => evaluator.expire(due, now_ms)?,
@@ -423,6 +436,7 @@ impl Pipeline {
             Ok(Evaluated::Answer { outcome, after }) => (outcome, after),
             Ok(Evaluated::Held(freeze)) => return drop(reply.send(Err(Refused::Held(freeze)))),
             Ok(Evaluated::Elsewhere) => return drop(reply.send(Err(Refused::Elsewhere))),
+            Ok(Evaluated::Busy) => return drop(reply.send(Err(Refused::Retry))),
             Err(error) => {
                 tracing::error!(%error, "a request cannot be evaluated");
                 return drop(reply.send(Err(Refused::Broken(error.to_string()))));

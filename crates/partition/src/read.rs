@@ -15,10 +15,10 @@ use crate::index::{retained, stored};
 use crate::layout::{self, PartitionSpec};
 use crate::record::{Tombstone, decode_item_record, item_of};
 use crate::request::{Get, GetOutcome, IndexRead, Page, PageRequest};
-use meridian_base::Version;
 use meridian_base::codec::DecodeError;
+use meridian_base::{Position, Version};
 use meridian_model::local_index::item_of_entry;
-use meridian_model::{EncodedKey, Item, item_bytes};
+use meridian_model::{EncodedKey, Item, Key, item_bytes};
 use meridian_storage::{Control, Engine, Range, View};
 use std::ops::Bound;
 use xxhash_rust::xxh64::xxh64;
@@ -40,6 +40,49 @@ pub fn get(
     let image = state.image.unwrap_or_default();
     let item = item_of(&image).map_err(PartitionError::corrupt("item"))?;
     Ok(GetOutcome { item: Some(item), bytes: usize::try_from(state.bytes).unwrap_or(usize::MAX) })
+}
+
+/// An item as a transaction reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamped {
+    /// The item, if there is one, and its size.
+    pub found: GetOutcome,
+    /// If it is equal in a later reading, the item was the same all the time between.
+    pub stamp: Stamp,
+    /// True when a transaction holds the item.
+    pub held: bool,
+}
+
+/// What stands for the state of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamp {
+    /// The version of its last write.
+    Version(Version),
+    /// There is none, and in this term of the leader none was deleted since this position.
+    Absent(u64, Position),
+}
+
+impl Stamped {
+    /// Reads an item of a view; `absent` are the term and the last delete that go with it.
+    pub fn read(
+        view: &dyn View,
+        spec: &PartitionSpec,
+        key: &Key,
+        absent: (u64, Position),
+    ) -> Result<Self, PartitionError> {
+        let EncodedKey(key) = key.encode();
+        let held = view.get(&layout::intent_key(spec.partition, &key))?.is_some();
+        let Some(bytes) = view.get(&layout::item_key(spec.table, &key))? else {
+            let stamp = Stamp::Absent(absent.0, absent.1);
+            return Ok(Stamped { found: GetOutcome::default(), stamp, held });
+        };
+        let state = decode_item_record(&bytes).map_err(PartitionError::corrupt("item"))?;
+        let item = item_of(&state.image.unwrap_or_default());
+        let item = item.map_err(PartitionError::corrupt("item"))?;
+        let bytes = usize::try_from(state.bytes).unwrap_or(usize::MAX);
+        let found = GetOutcome { item: Some(item), bytes };
+        Ok(Stamped { found, stamp: Stamp::Version(state.version), held })
+    }
 }
 
 /// Reads a page: the part of the request's range that is in this partition.

@@ -64,7 +64,7 @@ pub struct Token {
 }
 
 /// What a partition is asked about a transaction.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transact {
     /// Do all of these, or none: they are all there are.
     Single(Head, Option<Token>, Vec<Write>),
@@ -149,4 +149,13 @@ impl Decision {
     pub fn is_old(&self, now_ms: u64) -> bool {
         self.places.is_empty() && self.at_ms.saturating_add(KEPT_MS) < now_ms
     }
+}
+
+/// What somebody has to finish.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LeftBehind {
+    /// Transactions that hold items here.
+    pub held: Vec<Head>,
+    /// Transactions that were committed here and are perhaps not resolved in these places.
+    pub unfinished: Vec<(TransactId, Vec<Place>)>,
 }

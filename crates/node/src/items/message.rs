@@ -4,9 +4,13 @@
 
 use super::ItemError;
 use crate::pipeline::Refused;
-use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var};
-use meridian_base::{Change, NodeId, PartitionId, TableId};
+use crate::transact::{TokenAnswer, TokenUse};
+use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var, put_version};
+use meridian_base::{Change, NodeId, PartitionId, Position, TableId};
+use meridian_model::Key;
 use meridian_partition::evaluator::ReplicatedOutcome;
+use meridian_partition::read::{Stamp, Stamped};
+use meridian_partition::transact::{Transact, TransactAnswer};
 use meridian_partition::{
     Feed, Get, GetOutcome, Page, PageRequest, Replicated, StrandedOutcome, Write, WriteOutcome,
 };
@@ -26,14 +30,25 @@ pub enum ItemRequest {
     Replicate(Vec<Change>, bool),
     /// Take entries of a global index.
     Feed(Feed),
+    /// Take a step of a transaction.
+    Transact(Box<Transact>),
+    /// Read items for a transaction.
+    Stamped(Vec<Key>),
+    /// Note that a client's token is used by a transaction, or is not any more.
+    Token(TokenUse),
 }
 
 impl ItemRequest {
     /// True when it changes nothing, so that it may be repeated.
     pub fn reads(&self) -> bool {
         match self {
-            ItemRequest::Get(..) | ItemRequest::Page(..) => true,
-            ItemRequest::Write(_) | ItemRequest::Replicate(..) | ItemRequest::Feed(_) => false,
+            ItemRequest::Get(..) | ItemRequest::Page(..) | ItemRequest::Stamped(_) => true,
+            // Repeating it does no harm.
+            ItemRequest::Token(_) => true,
+            ItemRequest::Write(_)
+            | ItemRequest::Replicate(..)
+            | ItemRequest::Feed(_)
+            | ItemRequest::Transact(_) => false,
         }
     }
 }
@@ -60,6 +75,12 @@ pub enum ItemAnswer {
     Replicate(Vec<Replicated>),
     /// To entries of a global index.
     Fed,
+    /// To a step of a transaction.
+    Transact(TransactAnswer),
+    /// To a reading for a transaction.
+    Stamped(Vec<Stamped>),
+    /// To the use of a token.
+    Token(TokenAnswer),
 }
 
 impl ItemAnswer {
@@ -104,6 +125,21 @@ pub fn encode_request(to: Destination, request: &ItemRequest) -> Vec<u8> {
             out.push(4);
             out.extend(feed.encode());
         }
+        ItemRequest::Transact(step) => {
+            out.push(5);
+            out.extend(step.encode());
+        }
+        ItemRequest::Stamped(keys) => {
+            out.push(6);
+            put_var(&mut out, keys.len() as u64);
+            for key in keys {
+                put_bytes(&mut out, &Get { key: key.clone() }.encode());
+            }
+        }
+        ItemRequest::Token(used) => {
+            out.push(7);
+            used.encode(&mut out);
+        }
     }
     out
 }
@@ -138,6 +174,13 @@ pub fn decode_request(bytes: &[u8]) -> Result<(Destination, ItemRequest), Decode
             ItemRequest::Replicate(changes?, late)
         }
         4 => ItemRequest::Feed(Feed::decode(reader.rest())?),
+        5 => ItemRequest::Transact(Box::new(Transact::decode(reader.rest())?)),
+        6 => {
+            let count = reader.len()?;
+            let keys = (0..count).map(|_| Ok(Get::decode(reader.bytes()?)?.key));
+            ItemRequest::Stamped(keys.collect::<Result<_, DecodeError>>()?)
+        }
+        7 => ItemRequest::Token(TokenUse::decode(&mut reader)?),
         _ => return Err(DecodeError::Unknown("request")),
     };
     Ok((to, request))
@@ -182,6 +225,33 @@ fn get_replicated(reader: &mut Reader<'_>) -> Result<Replicated, DecodeError> {
     Ok(Replicated { outcome, conflict, stranded })
 }
 
+fn put_stamped(out: &mut Vec<u8>, stamped: &Stamped) {
+    put_bytes(out, &stamped.found.encode());
+    out.push(u8::from(stamped.held));
+    match stamped.stamp {
+        Stamp::Version(version) => {
+            out.push(0);
+            put_version(out, version);
+        }
+        Stamp::Absent(term, position) => {
+            out.push(1);
+            put_var(out, term);
+            put_var(out, position.0);
+        }
+    }
+}
+
+fn get_stamped(reader: &mut Reader<'_>) -> Result<Stamped, DecodeError> {
+    let found = GetOutcome::decode(reader.bytes()?)?;
+    let held = reader.u8()? == 1;
+    let stamp = match reader.u8()? {
+        0 => Stamp::Version(reader.version()?),
+        1 => Stamp::Absent(reader.var()?, Position(reader.var()?)),
+        _ => return Err(DecodeError::Unknown("stamp")),
+    };
+    Ok(Stamped { found, stamp, held })
+}
+
 /// The sent form of an answer or a refusal. A freeze is settled by the node that holds it and is
 /// never sent.
 pub fn encode_answer(answer: &Result<ItemAnswer, Refused>) -> Vec<u8> {
@@ -205,6 +275,16 @@ pub fn encode_answer(answer: &Result<ItemAnswer, Refused>) -> Vec<u8> {
             outcomes.iter().for_each(|outcome| put_replicated(&mut out, outcome));
         }
         Ok(ItemAnswer::Fed) => out.push(4),
+        Ok(ItemAnswer::Transact(answer)) => {
+            out.push(5);
+            out.extend(answer.encode());
+        }
+        Ok(ItemAnswer::Stamped(list)) => {
+            out.push(6);
+            put_var(&mut out, list.len() as u64);
+            list.iter().for_each(|stamped| put_stamped(&mut out, stamped));
+        }
+        Ok(ItemAnswer::Token(answer)) => out.extend([7, answer.to_u8()]),
         Err(Refused::NotLeader { hint }) => {
             out.push(16);
             put_var(&mut out, hint.map_or(0, |node| node.0));
@@ -236,6 +316,13 @@ pub fn decode_answer(bytes: &[u8]) -> Result<Result<ItemAnswer, Refused>, Decode
             Ok(ItemAnswer::Replicate(outcomes?))
         }
         4 => Ok(ItemAnswer::Fed),
+        5 => Ok(ItemAnswer::Transact(TransactAnswer::decode(reader.rest())?)),
+        6 => {
+            let count = reader.len()?;
+            let list = (0..count).map(|_| get_stamped(&mut reader)).collect::<Result<_, _>>();
+            Ok(ItemAnswer::Stamped(list?))
+        }
+        7 => Ok(ItemAnswer::Token(TokenAnswer::from_u8(reader.u8()?)?)),
         16 => {
             let hint = reader.var()?;
             Err(Refused::NotLeader { hint: (hint != 0).then_some(NodeId(hint)) })

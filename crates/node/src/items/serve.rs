@@ -62,7 +62,11 @@ impl Items {
             ItemRequest::Page(page, strong) => {
                 self.page(table, PageRequest::clone(page), *strong).await.map(ItemAnswer::Page)
             }
-            ItemRequest::Replicate(..) | ItemRequest::Feed(_) => return Err(Refused::Elsewhere),
+            ItemRequest::Replicate(..)
+            | ItemRequest::Feed(_)
+            | ItemRequest::Transact(_)
+            | ItemRequest::Stamped(_)
+            | ItemRequest::Token(_) => return Err(Refused::Elsewhere),
         };
         done.map_err(|error| match error {
             ItemError::Unavailable | ItemError::NoTable => Refused::Retry,
@@ -82,6 +86,13 @@ impl Items {
             return Err(Refused::NoRoom);
         }
         let kept = request.clone();
+        if let ItemRequest::Token(used) = &request {
+            // Only the leader's notes count.
+            if hosted.group.leading().is_none() {
+                return Err(Refused::NotLeader { hint: hosted.group.leader() });
+            }
+            return Ok(ItemAnswer::Token(self.tokens.note(hosted.spec.partition, used)));
+        }
         match on_replica(hosted, request).await {
             Err(Refused::Held(freeze)) => self.forward(hosted, freeze, kept).await,
             answer => answer,
@@ -94,8 +105,14 @@ impl Items {
         freeze: Freeze,
         request: ItemRequest,
     ) -> Result<ItemAnswer, Refused> {
-        if matches!(request, ItemRequest::Replicate(..) | ItemRequest::Feed(_)) {
-            return Err(Refused::Retry);
+        match request {
+            ItemRequest::Write(_) | ItemRequest::Get(..) | ItemRequest::Page(..) => {}
+            // A transaction is not moved to another region: its client asks again there.
+            ItemRequest::Replicate(..)
+            | ItemRequest::Feed(_)
+            | ItemRequest::Transact(_)
+            | ItemRequest::Stamped(_)
+            | ItemRequest::Token(_) => return Err(Refused::Retry),
         }
         let drained = self.gate.drained(hosted.spec.partition, &freeze);
         if rt::timeout(REQUEST_LIMIT, drained).await.is_err() {

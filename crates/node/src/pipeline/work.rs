@@ -5,6 +5,7 @@ use meridian_control::region::TableRecord;
 use meridian_control::table::IndexStatus;
 use meridian_model::GlobalIndex;
 use meridian_partition::header::{Freeze, Reader};
+use meridian_partition::transact::{LeftBehind, Transact, TransactAnswer};
 use meridian_partition::{Closed, Due, Evaluator, Feed, Replicated, Write, WriteOutcome};
 use tokio::sync::oneshot;
 
@@ -107,6 +108,10 @@ pub enum Work {
     Write(Box<Write>, Reply<WriteOutcome>),
     /// Changes of another region; `true` when its region was lost and sends late.
     Replicated(Vec<Change>, bool, Reply<Vec<Replicated>>),
+    /// A step of a transaction.
+    Transact(Box<Transact>, Reply<TransactAnswer>),
+    /// What transactions have left behind since before a time, ms.
+    LeftBehind(u64, Reply<LeftBehind>),
     /// Entries of a global index, for a partition of it.
     Feed(Feed, Reply<()>),
     /// Settings of the table have changed. Nobody waits, and every replica takes it.
@@ -123,6 +128,8 @@ impl Work {
         match self {
             Work::Write(_, reply) => reply.is_closed(),
             Work::Replicated(_, _, reply) => reply.is_closed(),
+            Work::Transact(_, reply) => reply.is_closed(),
+            Work::LeftBehind(_, reply) => reply.is_closed(),
             Work::Feed(_, reply) => reply.is_closed(),
             Work::Settings(_) => false,
             Work::Order(_, reply) => reply.is_closed(),
@@ -135,6 +142,8 @@ impl Work {
         match self {
             Work::Write(_, reply) => drop(reply.send(Err(refused))),
             Work::Replicated(_, _, reply) => drop(reply.send(Err(refused))),
+            Work::Transact(_, reply) => drop(reply.send(Err(refused))),
+            Work::LeftBehind(_, reply) => drop(reply.send(Err(refused))),
             Work::Feed(_, reply) => drop(reply.send(Err(refused))),
             Work::Settings(_) => {}
             Work::Order(_, reply) => drop(reply.send(Err(refused))),

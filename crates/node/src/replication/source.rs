@@ -158,7 +158,8 @@ impl Source {
             | (RegionStatus::Evacuated | RegionStatus::Lost | RegionStatus::Recovering, _) => None,
         };
         let Some(order) = order else { return true };
-        self.hosted.order(order).await.is_ok()
+        // A freeze that waits for transactions changes nothing yet.
+        self.hosted.order(order).await.is_ok_and(|changed| changed)
     }
 }
 

@@ -15,8 +15,8 @@ use crate::layout;
 use crate::record::{ItemState, item_of};
 use crate::request::{Action, Done, Write, WriteOutcome};
 use crate::transact::{
-    Blame, COMMIT_MS_MAX, Decision, Head, Intended, Intent, Place, Token, Transact, TransactAnswer,
-    TransactId,
+    Blame, COMMIT_MS_MAX, Decision, Head, Intended, Intent, LeftBehind, Place, Token, Transact,
+    TransactAnswer, TransactId,
 };
 use meridian_base::{Cause, Sequence};
 use meridian_storage::Control;
@@ -29,6 +29,8 @@ pub(super) struct Transactions {
     /// Decisions that are not applied yet; none where one was forgotten.
     recent: BTreeMap<TransactId, (Sequence, Option<Decision>)>,
     order: VecDeque<(Sequence, TransactId)>,
+    /// Committed transactions that are not resolved everywhere, as far as is known here.
+    unfinished: BTreeMap<TransactId, Decision>,
     /// Until then new transactions are turned away: the partition waits to be frozen.
     pub(super) refused_until_ms: u64,
 }
@@ -69,8 +71,27 @@ impl Evaluator {
                 }
             }
         })?;
+        if let Some(source) = damage {
+            return Err(PartitionError::Corrupt { what: "intent", source });
+        }
+        self.engine.scan(layout::decisions(self.spec.partition), &mut |key, value| match (
+            layout::decided_of(key),
+            Decision::decode(value),
+        ) {
+            (Some(id), Ok(decision)) => {
+                if !decision.places.is_empty() {
+                    transactions.unfinished.insert(id, decision);
+                }
+                Control::Continue(())
+            }
+            (None, Ok(_)) => Control::Continue(()),
+            (_, Err(source)) => {
+                damage = Some(source);
+                Control::Break(())
+            }
+        })?;
         match damage {
-            Some(source) => Err(PartitionError::Corrupt { what: "intent", source }),
+            Some(source) => Err(PartitionError::Corrupt { what: "decision", source }),
             None => Ok(transactions),
         }
     }
@@ -92,12 +113,15 @@ impl Evaluator {
         }
     }
 
-    /// The intents that have been there since before a time, by their transactions.
-    pub fn intents_before(&self, began_ms: u64) -> Vec<Head> {
-        let old = self.transactions.intents.values().filter(|one| one.head.began_ms < began_ms);
-        let heads: BTreeMap<TransactId, Head> =
+    /// What was left behind: transactions that hold items here, and such that were committed here and
+    /// are not resolved everywhere, since before a time, ms.
+    pub fn left_behind(&self, before_ms: u64) -> LeftBehind {
+        let old = self.transactions.intents.values().filter(|one| one.head.began_ms < before_ms);
+        let held: BTreeMap<TransactId, Head> =
             old.map(|intent| (intent.head.id, intent.head)).collect();
-        heads.into_values().collect()
+        let old = self.transactions.unfinished.iter().filter(|(_, one)| one.at_ms < before_ms);
+        let unfinished = old.map(|(id, decision)| (*id, decision.places.clone())).collect();
+        LeftBehind { held: held.into_values().collect(), unfinished }
     }
 
     fn answered(&self, outcome: TransactAnswer) -> Evaluated<TransactAnswer> {
@@ -141,6 +165,11 @@ impl Evaluator {
 
     fn decide_transaction(&mut self, id: TransactId, decision: Decision) -> Sequence {
         let sequence = self.push(Mutation::Decision { id, decision: decision.clone() }, 128);
+        if decision.places.is_empty() {
+            self.transactions.unfinished.remove(&id);
+        } else {
+            self.transactions.unfinished.insert(id, decision.clone());
+        }
         self.transactions.recent.insert(id, (sequence, Some(decision)));
         self.transactions.order.push_back((sequence, id));
         sequence

@@ -57,11 +57,11 @@ fn what_is_held_is_not_written_and_not_shown() {
     // Also after a change of the leader.
     leader.begin();
     assert_eq!(leader.done(&put(1, "other")), WriteOutcome::Conflict);
-    assert_eq!(leader.evaluator.intents_before(2_000), [head(5)]);
+    assert_eq!(leader.evaluator.left_behind(2_000).held, [head(5)]);
     resolve(&mut leader, 5, true);
     assert_eq!(leader.get(1), Some(crate::testing::item(1, "new")));
     assert!(matches!(leader.done(&put(2, "free")), WriteOutcome::Done(_)));
-    assert_eq!(leader.evaluator.intents_before(u64::MAX), []);
+    assert_eq!(leader.evaluator.left_behind(u64::MAX).held, []);
 }
 
 #[test]
@@ -115,7 +115,11 @@ fn a_decision_stays() {
     assert_eq!(step(&mut leader, Transact::Abort(head(2))), TransactAnswer::Aborted);
     assert_eq!(step(&mut leader, commit(2, None)), TransactAnswer::Aborted);
     assert_eq!(step(&mut leader, commit(3, token("t", 1))), TransactAnswer::DoneBefore(false));
+    leader.begin();
+    let left = leader.evaluator.left_behind(u64::MAX);
+    assert_eq!(left.unfinished, [(TransactId(1), vec![place])]);
     step(&mut leader, Transact::Finish(TransactId(1)));
+    assert_eq!(leader.evaluator.left_behind(u64::MAX), LeftBehind::default());
     leader.begin();
     assert_eq!(step(&mut leader, commit(3, token("t", 1))), TransactAnswer::DoneBefore(true));
     assert_eq!(step(&mut leader, commit(4, token("t", 2))), TransactAnswer::OtherParameters);
@@ -322,7 +326,7 @@ proptest! {
                 prop_assert_eq!(balance(&bank.places[place], n), wanted);
                 prop_assert!(wanted >= 0);
             }
-            prop_assert_eq!(bank.places[place].evaluator.intents_before(u64::MAX), []);
+            prop_assert_eq!(bank.places[place].evaluator.left_behind(u64::MAX).held, []);
         }
     }
 
