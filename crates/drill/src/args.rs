@@ -42,6 +42,30 @@ pub enum Scenario {
     Evacuate(EvacuateArgs),
     /// The node that leads a partition is lost and comes back.
     NodeLoss(NodeLossArgs),
+    /// A node is lost while transactions are under way, and comes back.
+    Transactions(TransactionsArgs),
+}
+
+/// How a node is lost while transactions are under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TransactionFault {
+    /// SIGKILL; started again afterwards.
+    Kill,
+    /// SIGSTOP; continued afterwards.
+    Stop,
+    /// It stops reading, writing and accepting without closing anything.
+    Blackhole,
+}
+
+/// Arguments of `meridian drill transactions`.
+#[derive(Debug, Clone, Args)]
+pub struct TransactionsArgs {
+    /// How the node is lost; each way in its turn when absent.
+    #[arg(long, value_enum)]
+    pub fault: Option<TransactionFault>,
+    /// Everything else.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// How a region is lost.

@@ -39,6 +39,7 @@ mod run;
 mod scripted;
 pub mod stage;
 pub mod table;
+mod transactions;
 pub mod verify;
 
 pub use args::{DrillArgs, Output, Shell};

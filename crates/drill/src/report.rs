@@ -73,7 +73,7 @@ pub struct TrialReport {
 /// A whole drill.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// `region-loss`, `evacuate` or `node-loss`.
+    /// `region-loss`, `evacuate`, `node-loss` or `transactions`.
     pub scenario: String,
     /// The fault.
     pub fault: String,

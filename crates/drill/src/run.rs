@@ -13,13 +13,13 @@ use anyhow::Context as _;
 
 use crate::args::{
     Common, DrillArgs, EvacuateArgs, NodeFault, NodeLossArgs, Output, RegionFault, RegionLossArgs,
-    Scenario, Shell,
+    Scenario, Shell, TransactionFault, TransactionsArgs,
 };
 use crate::cluster::Cluster;
 use crate::region_trial::Departure;
 use crate::report::{Report, TrialReport};
 use crate::stage::{STEPS_PER_TRIAL, Stage};
-use crate::{node_loss, region_trial};
+use crate::{node_loss, region_trial, transactions};
 
 /// Regions of a playground for region drills, as `meridian playground` has them.
 const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-northeast-1"];
@@ -31,6 +31,14 @@ const INTERRUPTED: u8 = 130;
 enum Plan {
     Region(Departure),
     Node(NodeFault),
+    Transactions(Option<TransactionFault>),
+}
+
+impl Plan {
+    /// True when it is about nodes of one region.
+    fn is_about_nodes(self) -> bool {
+        matches!(self, Plan::Node(_) | Plan::Transactions(_))
+    }
 }
 
 /// Runs a drill; success only if nothing was lost and everything was found in order.
@@ -44,6 +52,9 @@ pub async fn run(args: DrillArgs, shell: Shell) -> anyhow::Result<ExitCode> {
         }
         Scenario::NodeLoss(NodeLossArgs { fault, common }) => {
             perform(Plan::Node(fault), None, &common, &shell).await
+        }
+        Scenario::Transactions(TransactionsArgs { fault, common }) => {
+            perform(Plan::Transactions(fault), None, &common, &shell).await
         }
     }
 }
@@ -102,7 +113,7 @@ fn regions(
         }
         (None, _) if !common.regions.is_empty() => common.regions.clone(),
         (None, Plan::Region(_)) => REGIONS.map(str::to_owned).to_vec(),
-        (None, Plan::Node(_)) => vec![REGIONS[0].to_owned()],
+        (None, Plan::Node(_) | Plan::Transactions(_)) => vec![REGIONS[0].to_owned()],
     };
     let home = match lose {
         Some(lose) => lose,
@@ -114,7 +125,7 @@ fn regions(
     let first = names.remove(place);
     names.insert(0, first);
     anyhow::ensure!(
-        matches!(plan, Plan::Node(_)) || names.len() > 1,
+        plan.is_about_nodes() || names.len() > 1,
         "a region can only be left for another one"
     );
     Ok((home, names))
@@ -130,11 +141,18 @@ async fn scenario(
     if matches!(plan, Plan::Node(_)) {
         node_loss::seed_pool(stage).await?;
     }
+    let mut history = transactions::History::default();
+    if matches!(plan, Plan::Transactions(_)) {
+        transactions::seed(stage).await?;
+    }
     for number in 0..stage.common.trials {
         stage.progress.part(format!("trial {}/{}", number + 1, stage.common.trials));
         let trial = match plan {
             Plan::Region(departure) => region_trial::run(stage, home, departure, number).await,
             Plan::Node(fault) => node_loss::run(stage, home, fault, number).await,
+            Plan::Transactions(fault) => {
+                transactions::run(stage, home, fault, number, &mut history).await
+            }
         };
         let trial = trial.with_context(|| format!("trial {}", number + 1))?;
         stage.progress.say(&told(number, &trial));
@@ -210,6 +228,10 @@ fn report(
         Plan::Region(Departure::Evacuation) => ("evacuate", "evacuate"),
         Plan::Node(NodeFault::Kill) => ("node-loss", "kill"),
         Plan::Node(NodeFault::Stop) => ("node-loss", "stop"),
+        Plan::Transactions(None) => ("transactions", "each"),
+        Plan::Transactions(Some(TransactionFault::Kill)) => ("transactions", "kill"),
+        Plan::Transactions(Some(TransactionFault::Stop)) => ("transactions", "stop"),
+        Plan::Transactions(Some(TransactionFault::Blackhole)) => ("transactions", "blackhole"),
     };
     Report {
         scenario: scenario.to_owned(),

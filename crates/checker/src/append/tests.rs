@@ -41,7 +41,10 @@ fn two_readers_that_disagree_about_the_order_are_found() {
         read(&[(1, &[]), (2, &[20])], 2),
     ];
     let found = check_append(&history);
-    assert!(matches!(found.as_slice(), [Anomaly::Circle(circle)] if circle.len() == 4), "{found:?}");
+    assert!(
+        matches!(found.as_slice(), [Anomaly::Circle(circle)] if circle.len() == 4),
+        "{found:?}"
+    );
 }
 
 #[test]
