@@ -60,34 +60,81 @@ impl Report {
         list.close();
     }
 
+    /// The same of a transaction, which tells of each number whether it is of reads or of writes.
+    pub fn write_list_of(
+        self,
+        answer: &mut Object<'_>,
+        tables: &[(String, Consumed)],
+        kind: Units,
+    ) {
+        if self == Report::None {
+            return;
+        }
+        let mut list = Array::open(answer.key("ConsumedCapacity"));
+        for (table, units) in tables {
+            self.write_of(list.element(), table, units, Some(kind));
+        }
+        list.close();
+    }
+
     fn write_one(self, out: &mut Vec<u8>, table: &str, units: &Consumed) {
+        self.write_of(out, table, units, None);
+    }
+
+    fn write_of(self, out: &mut Vec<u8>, table: &str, units: &Consumed, kind: Option<Units>) {
         let mut object = Object::open(out);
         let indexes = units.local.values().chain(units.global.values()).sum::<f64>();
-        object.decimal("CapacityUnits", units.table + indexes);
+        let all = units.table + indexes;
+        object.decimal("CapacityUnits", all);
         if self == Report::Indexes {
-            parts(&mut object, "GlobalSecondaryIndexes", &units.global);
-            parts(&mut object, "LocalSecondaryIndexes", &units.local);
-            part(&mut object, "Table", units.table);
+            parts(&mut object, "GlobalSecondaryIndexes", &units.global, kind);
+            parts(&mut object, "LocalSecondaryIndexes", &units.local, kind);
+        }
+        told(&mut object, Units::Read, all, kind);
+        if self == Report::Indexes {
+            part(&mut object, "Table", units.table, kind);
         }
         object.text("TableName", table);
+        told(&mut object, Units::Write, all, kind);
         object.close();
     }
 }
 
-fn parts(object: &mut Object<'_>, name: &str, units: &BTreeMap<String, f64>) {
+/// What capacity units are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Units {
+    /// `ReadCapacityUnits`
+    Read,
+    /// `WriteCapacityUnits`
+    Write,
+}
+
+fn told(object: &mut Object<'_>, which: Units, units: f64, kind: Option<Units>) {
+    if kind == Some(which) {
+        let name = match which {
+            Units::Read => "ReadCapacityUnits",
+            Units::Write => "WriteCapacityUnits",
+        };
+        object.decimal(name, units);
+    }
+}
+
+fn parts(object: &mut Object<'_>, name: &str, units: &BTreeMap<String, f64>, kind: Option<Units>) {
     if units.is_empty() {
         return;
     }
     let mut indexes = Object::open(object.key(name));
     for (name, units) in units {
-        part(&mut indexes, name, *units);
+        part(&mut indexes, name, *units, kind);
     }
     indexes.close();
 }
 
-fn part(object: &mut Object<'_>, name: &str, units: f64) {
+fn part(object: &mut Object<'_>, name: &str, units: f64, kind: Option<Units>) {
     let mut part = Object::open(object.key(name));
     part.decimal("CapacityUnits", units);
+    told(&mut part, Units::Read, units, kind);
+    told(&mut part, Units::Write, units, kind);
     part.close();
 }
 
@@ -116,6 +163,13 @@ impl Consumed {
             local: touched(local),
             global: touched(done.global_units.iter().filter_map(named)),
         }
+    }
+
+    /// Multiplies all of it.
+    pub fn scale(&mut self, factor: f64) {
+        self.table *= factor;
+        let indexes = self.local.values_mut().chain(self.global.values_mut());
+        indexes.for_each(|units| *units *= factor);
     }
 
     /// Adds another cost.

@@ -61,6 +61,9 @@ pub async fn answer(
         Operation::Query => ops::query::run(backend, fields).await,
         Operation::Scan => ops::scan::run(backend, fields).await,
         Operation::TagResource => ops::tag_resource::run(backend, fields).await,
+        Operation::ExecuteTransaction => ops::execute_transaction::run(backend, fields).await,
+        Operation::TransactGetItems => ops::transact_get_items::run(backend, fields).await,
+        Operation::TransactWriteItems => ops::transact_write_items::run(backend, fields).await,
         Operation::UntagResource => ops::untag_resource::run(backend, fields).await,
         Operation::UpdateContributorInsights => {
             ops::update_contributor_insights::run(backend, fields).await
@@ -82,7 +85,6 @@ pub async fn answer(
         | Operation::DescribeTableReplicaAutoScaling
         | Operation::DisableKinesisStreamingDestination
         | Operation::EnableKinesisStreamingDestination
-        | Operation::ExecuteTransaction
         | Operation::ExportTableToPointInTime
         | Operation::ImportTable
         | Operation::ListBackups
@@ -94,8 +96,6 @@ pub async fn answer(
         | Operation::RestoreTableToPointInTime
         | Operation::SearchVectors
         | Operation::StartBulkPutItems
-        | Operation::TransactGetItems
-        | Operation::TransactWriteItems
         | Operation::UpdateContinuousBackups
         | Operation::UpdateGlobalTable
         | Operation::UpdateGlobalTableSettings

@@ -2,13 +2,14 @@
 //!
 //! Tested by `global_indexes.txt`; the texts are the service's where they are known.
 
+use meridian_base::limits::GLOBAL_INDEXES_MAX;
 use meridian_control::region::{IndexChange, TableRecord};
 use meridian_control::table::{BillingMode, Throughput};
 use meridian_model::KeyAttribute;
 use meridian_wire::{ApiError, Fields};
 
 use crate::errors::{invalid, invalid_parameter, not_found, one_index_at_a_time};
-use crate::indexes::{self, GLOBAL_INDEXES_MAX};
+use crate::indexes;
 use crate::settings::{self, Asking};
 
 /// One element of the list.

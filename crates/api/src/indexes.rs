@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use meridian_base::limits::{GLOBAL_INDEXES_MAX, LOCAL_INDEXES_MAX};
 use meridian_control::table::{
     BillingMode, GlobalIndexDefinition, OnDemandMaximum, TableDefinition,
 };
@@ -21,10 +22,6 @@ use crate::errors::{invalid, invalid_parameter, key as key_error};
 use crate::keys::{self, Element};
 use crate::settings;
 
-/// Most local indexes of a table (AWS: service quotas).
-const LOCAL_INDEXES_MAX: usize = 5;
-/// Most global indexes of a table (AWS: service quotas).
-pub const GLOBAL_INDEXES_MAX: usize = 20;
 /// Most attributes that the INCLUDE projections of a table name together (AWS: service quotas).
 const INCLUDED_MAX: usize = 100;
 

@@ -35,6 +35,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 pub mod transact;
+mod transactions;
 mod unbuilt;
 mod writes;
 

@@ -25,7 +25,7 @@ mod writes;
 
 pub use one::{One, Outcome, run_one};
 pub use pages::{Start, run_pages};
-pub use plan::{Plan, plan};
+pub use plan::{OneRead, OneWrite, Plan, plan};
 pub use token::{Fingerprint, mismatch};
 
 use meridian_expression::partiql::Statement;
@@ -54,12 +54,17 @@ impl Request {
     pub fn take(fields: &mut Fields) -> Result<Self, ApiError> {
         let parameters = fields.take_list("Parameters").unwrap_or_default();
         let parameters = parameters.into_iter().map(|node| node.into_value());
+        // A transaction always reads the newest.
+        let consistency = match fields.names("ConsistentRead") {
+            true => reads::consistency(fields),
+            false => Consistency::Strong,
+        };
         Ok(Request {
+            consistency,
             text: fields.take_text("Statement").unwrap_or_default(),
             parameters: parameters
                 .map(|value| value.checked(Wording::Current))
                 .collect::<Result<_, _>>()?,
-            consistency: reads::consistency(fields),
             old_on_failure: item_writes::old_on_failure(fields),
         })
     }

@@ -17,6 +17,9 @@ impl Wanted {
             let projection = Projection::parse(&text, placeholders).map_err(expression)?;
             return Ok(Wanted(Some(projection)));
         }
+        if !fields.names("AttributesToGet") {
+            return Ok(Wanted(None));
+        }
         let Some(names) = fields.take_list("AttributesToGet") else { return Ok(Wanted(None)) };
         let names: Vec<String> = names.into_iter().map(Node::into_text).collect();
         let repeated = (0..names.len()).find(|at| names[..*at].contains(&names[*at]));

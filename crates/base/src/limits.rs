@@ -22,6 +22,8 @@ pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const BATCH_GET_KEYS_MAX: usize = 100;
 /// Most requests of BatchWriteItem (AWS: Constraints).
 pub const BATCH_WRITE_ITEMS_MAX: usize = 25;
+/// All items of a transaction (AWS: Constraints, "DynamoDB transactions").
+pub const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest attribute name (AWS: Constraints).
 pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 64 * 1024;
 /// Largest HTTP body that is read: a batch of 16 MB with the overhead of JSON and base64.

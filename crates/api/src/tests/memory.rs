@@ -24,7 +24,9 @@ use meridian_partition::{
 };
 
 use crate::reads;
-use crate::transact::{TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome};
+use crate::transact::{
+    CancelReason, TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome,
+};
 use crate::{Backend, BackendError, ChangeError, Consistency, ReplicaChange, Size, TableSize};
 
 const NOW_MS: u64 = 1_770_000_000_123;
@@ -36,6 +38,7 @@ pub struct Memory {
     region: Mutex<RegionState>,
     items: Mutex<BTreeMap<TableId, Items>>,
     failures: Mutex<BTreeMap<String, BackendError>>,
+    tokens: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Default for Memory {
@@ -44,6 +47,7 @@ impl Default for Memory {
             region: Mutex::new(RegionState::new()),
             items: Mutex::default(),
             failures: Mutex::default(),
+            tokens: Mutex::default(),
         };
         let region = Command::InitRegion { region: RegionId::new(1), name: REGION.to_owned() };
         memory.apply(region).expect("the region is new");
@@ -255,17 +259,53 @@ impl Backend for Memory {
 
     async fn transact_write(
         &self,
-        _: Vec<TransactWrite>,
-        _: Option<TransactToken>,
+        writes: Vec<TransactWrite>,
+        token: Option<TransactToken>,
     ) -> Result<TransactWriteOutcome, BackendError> {
-        Err(BackendError::Internal)
+        let mut tokens = self.tokens.lock().unwrap();
+        if let Some(token) = &token
+            && let Some(known) = tokens.get(&token.token)
+        {
+            return Ok(match *known == token.fingerprint {
+                true => TransactWriteOutcome::DoneBefore,
+                false => TransactWriteOutcome::OtherParameters,
+            });
+        }
+        // Each is evaluated on a copy: they are of different items.
+        let mut items = self.items.lock().unwrap().clone();
+        let (mut done, mut reasons) = (Vec::new(), Vec::new());
+        for one in writes {
+            self.planned(&one.write.key.partition)?;
+            let outcome = evaluate(&one.table, items.entry(one.table.id).or_default(), one.write);
+            reasons.push(match outcome {
+                WriteOutcome::Done(one) => {
+                    done.push(one);
+                    None
+                }
+                WriteOutcome::ConditionFailed { old, .. } => {
+                    Some(CancelReason::ConditionFailed(old))
+                }
+                WriteOutcome::Refused(refusal) => Some(CancelReason::Refused(refusal)),
+                WriteOutcome::Conflict => Some(CancelReason::Conflict),
+            });
+        }
+        if reasons.iter().any(Option::is_some) {
+            return Ok(TransactWriteOutcome::Cancelled(reasons));
+        }
+        *self.items.lock().unwrap() = items;
+        tokens.extend(token.map(|token| (token.token, token.fingerprint)));
+        Ok(TransactWriteOutcome::Done(done))
     }
 
     async fn transact_get(
         &self,
-        _: Vec<(Arc<TableRecord>, Key)>,
+        reads: Vec<(Arc<TableRecord>, Key)>,
     ) -> Result<TransactGetOutcome, BackendError> {
-        Err(BackendError::Internal)
+        let mut found = Vec::new();
+        for (table, key) in reads {
+            found.push(self.get(&table, key, Consistency::Strong).await?);
+        }
+        Ok(TransactGetOutcome::Items(found))
     }
 }
 
