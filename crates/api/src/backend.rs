@@ -9,8 +9,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::streams::{StreamPage, StreamRead};
 use crate::transact::{TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome};
 use async_trait::async_trait;
+use meridian_base::PartitionId;
 use meridian_control::region::{OwnChange, TableRecord, TableSettings};
 use meridian_control::table::TableDefinition;
 use meridian_model::Key;
@@ -175,4 +177,15 @@ pub trait Backend: Send + Sync {
         &self,
         reads: Vec<(Arc<TableRecord>, Key)>,
     ) -> Result<TransactGetOutcome, BackendError>;
+
+    /// Now, ms since the epoch, by the clock that stamps changes.
+    fn now_ms(&self) -> u64;
+
+    /// Reads the changes of a partition, for a stream of its table.
+    async fn stream_page(
+        &self,
+        table: &Arc<TableRecord>,
+        partition: PartitionId,
+        read: StreamRead,
+    ) -> Result<StreamPage, BackendError>;
 }

@@ -182,7 +182,8 @@ fn keys(object: &mut Object<'_>, table: &TableRecord) {
     key_schema(object, &(&table.definition.key).into());
 }
 
-fn key_schema(object: &mut Object<'_>, keys: &KeyAttributes) {
+/// Writes `KeySchema`.
+pub fn key_schema(object: &mut Object<'_>, keys: &KeyAttributes) {
     let mut list = Array::open(object.key("KeySchema"));
     let partition = keys.partition.iter().map(|attribute| (attribute, "HASH"));
     let sort = keys.sort.iter().map(|attribute| (attribute, "RANGE"));
@@ -267,7 +268,8 @@ pub fn billing_name(mode: BillingMode) -> &'static str {
     }
 }
 
-fn view_name(view: StreamView) -> &'static str {
+/// Names a stream view.
+pub fn view_name(view: StreamView) -> &'static str {
     match view {
         StreamView::KeysOnly => "KEYS_ONLY",
         StreamView::NewImage => "NEW_IMAGE",

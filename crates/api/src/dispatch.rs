@@ -64,6 +64,10 @@ pub async fn answer(
         Operation::ExecuteTransaction => ops::execute_transaction::run(backend, fields).await,
         Operation::TransactGetItems => ops::transact_get_items::run(backend, fields).await,
         Operation::TransactWriteItems => ops::transact_write_items::run(backend, fields).await,
+        Operation::DescribeStream => ops::describe_stream::run(backend, context, fields),
+        Operation::GetRecords => ops::get_records::run(backend, context, fields).await,
+        Operation::GetShardIterator => ops::get_shard_iterator::run(backend, context, fields).await,
+        Operation::ListStreams => ops::list_streams::run(backend, context, fields),
         Operation::UntagResource => ops::untag_resource::run(backend, fields).await,
         Operation::UpdateContributorInsights => {
             ops::update_contributor_insights::run(backend, fields).await
@@ -100,10 +104,6 @@ pub async fn answer(
         | Operation::UpdateGlobalTable
         | Operation::UpdateGlobalTableSettings
         | Operation::UpdateKinesisStreamingDestination
-        | Operation::UpdateTableReplicaAutoScaling
-        | Operation::DescribeStream
-        | Operation::GetRecords
-        | Operation::GetShardIterator
-        | Operation::ListStreams => Err(crate::unbuilt::operation(operation)),
+        | Operation::UpdateTableReplicaAutoScaling => Err(crate::unbuilt::operation(operation)),
     }
 }

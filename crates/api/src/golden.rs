@@ -16,7 +16,8 @@
 //! ```
 //!
 //! The second line is an operation, or a whole target where it has a dot; the request body may have
-//! several lines or none, and `<<v*1000>>` in it stands for a thousand `v`. `@until` waits until a
+//! several lines or none, `<<v*1000>>` in it stands for a thousand `v`, and `<<ShardId>>` for the last
+//! value that an answer gave that member ([`KEPT`]). `@until` waits until a
 //! table has a status, or is `GONE`, or `INDEXED`: neither it nor an index of it is changing.
 //!
 //! # Invariants
@@ -27,6 +28,7 @@
 //!
 //! Tested below; the files are run by `tests/golden.rs`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use async_trait::async_trait;
@@ -34,6 +36,16 @@ use meridian_wire::{Fault, Operation};
 
 /// How often an eventually consistent read is sent at most.
 const ATTEMPTS_MAX: u32 = 40;
+
+/// Members whose last value requests can name.
+pub const KEPT: [&str; 6] = [
+    "LatestStreamArn",
+    "LatestStreamLabel",
+    "NextShardIterator",
+    "SequenceNumber",
+    "ShardId",
+    "ShardIterator",
+];
 
 /// Gives the answers that are compared.
 #[async_trait]
@@ -198,12 +210,13 @@ impl Exchange {
 /// Runs a file; returns it with the answers as they are now.
 pub async fn run(parts: &[Part], answering: &mut dyn Answering) -> Result<Vec<Part>, GoldenError> {
     let mut now = Vec::with_capacity(parts.len());
+    let mut kept = BTreeMap::new();
     for part in parts {
         match part {
             Part::Comment(_) => {}
             Part::Until { status, table } => until(answering, status, table).await?,
             Part::Exchange(exchange) => {
-                now.push(Part::Exchange(ask(answering, exchange).await));
+                now.push(Part::Exchange(ask(answering, exchange, &mut kept).await));
                 continue;
             }
         }
@@ -213,11 +226,24 @@ pub async fn run(parts: &[Part], answering: &mut dyn Answering) -> Result<Vec<Pa
 }
 
 /// Sends a request; one that reads eventually consistent again, as long as it sees too little.
-async fn ask(answering: &mut dyn Answering, exchange: &Exchange) -> Exchange {
-    let (target, request) = (exchange.full_target(), exchange.full_request());
+async fn ask(
+    answering: &mut dyn Answering,
+    exchange: &Exchange,
+    kept: &mut BTreeMap<&'static str, String>,
+) -> Exchange {
+    let (target, mut request) = (exchange.full_target(), exchange.full_request());
+    for (member, value) in &*kept {
+        request = request.replace(&format!("<<{member}>>"), value);
+    }
     let mut attempts = 0;
     loop {
         let (status, answer) = answering.call(&target, &request).await;
+        for member in KEPT {
+            let value = answer.rsplit(&format!("\"{member}\":\"")).next();
+            let value = value.filter(|rest| rest.len() < answer.len());
+            let value = value.and_then(|rest| rest.split('"').next());
+            kept.extend(value.map(|value| (member, value.to_owned())));
+        }
         let got = Exchange { status, answer: mask(&answer), ..exchange.clone() };
         attempts += 1;
         let again = got != *exchange && exchange.is_eventual_read() && attempts < ATTEMPTS_MAX;
@@ -286,20 +312,32 @@ pub fn status_of(fault: Fault) -> u16 {
 }
 
 /// Members whose value differs from run to run.
-const MASKED: [&str; 13] = [
+const MASKED: [&str; 25] = [
     "Address",
+    "ApproximateCreationDateTime",
     "CreationDateTime",
+    "CreationRequestDateTime",
+    "EndingSequenceNumber",
     "IndexSizeBytes",
     "ItemCount",
     "LastDecreaseDateTime",
+    "LastEvaluatedShardId",
     "LastIncreaseDateTime",
     "LastUpdateDateTime",
     "LastUpdateToPayPerRequestDateTime",
     "LatestStreamLabel",
+    "NextShardIterator",
     "NumberOfDecreasesToday",
     "RevisionId",
+    "SequenceNumber",
+    "ShardId",
+    "ShardIterator",
+    "StartingSequenceNumber",
+    "StreamLabel",
     "TableId",
     "TableSizeBytes",
+    "awsRegion",
+    "eventID",
 ];
 
 /// Masks what differs from run to run.

@@ -30,6 +30,7 @@ mod projection;
 mod reads;
 mod resources;
 mod settings;
+pub mod streams;
 mod tables;
 mod tags;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use meridian_api::backend::{
     Backend, BackendError, ChangeError, Consistency, ReplicaChange, Size, TableSize,
 };
+use meridian_api::streams::{StreamPage, StreamRead};
 use meridian_api::transact::{
     TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome,
 };
@@ -341,6 +342,19 @@ impl Backend for Node {
         reads: Vec<(Arc<TableRecord>, Key)>,
     ) -> Result<TransactGetOutcome, BackendError> {
         self.read_together(reads.into_iter().map(|(table, key)| (table.id, key)).collect()).await
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.options.clock.now_ms()
+    }
+
+    async fn stream_page(
+        &self,
+        table: &Arc<TableRecord>,
+        partition: PartitionId,
+        read: StreamRead,
+    ) -> Result<StreamPage, BackendError> {
+        Node::stream_page(self, table.id, partition, read).await
     }
 }
 

@@ -5,6 +5,7 @@ mod expiry;
 mod full_disk;
 mod indexes;
 mod region;
+mod streams;
 mod testing;
 mod transact;
 

@@ -317,6 +317,9 @@ async fn on_replica(hosted: &HostedPartition, request: ItemRequest) -> Result<It
         ItemRequest::Feed(feed) => hosted.feed(feed).await.map(|()| ItemAnswer::Fed),
         ItemRequest::Transact(step) => hosted.transact(*step).await.map(ItemAnswer::Transact),
         ItemRequest::Stamped(keys) => hosted.stamped(&keys).await.map(ItemAnswer::Stamped),
+        ItemRequest::Changes(after, limit) => {
+            hosted.changes(after, limit).await.map(ItemAnswer::Changes)
+        }
         // Answered before it comes here.
         ItemRequest::Token(_) => Err(Refused::Retry),
     }

@@ -36,6 +36,7 @@ mod registrar;
 mod replication;
 pub mod room;
 mod stores;
+mod streams;
 mod task;
 pub mod transact;
 

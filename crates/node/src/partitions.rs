@@ -159,7 +159,6 @@ async fn serve(
     let barrier = Barrier::start(group.clone());
     let engine = Arc::clone(&node.engine);
     let mut evaluator = Evaluator::new(Arc::clone(&engine), spec.clone());
-    evaluator.keep_old_images(table.definition.stream.is_some());
     let settings = TableSettings::of(&table);
     settings.clone().apply_to(&mut evaluator);
     let queue = pipeline::start(PipelineOptions {
@@ -178,6 +177,7 @@ async fn serve(
     crate::replication::start(node, &hosted);
     crate::indexes::start(node, &hosted, settings);
     crate::expiry::start(node, &hosted);
+    crate::streams::start(node, &hosted);
     crate::transact::start_recovery(node, &hosted);
     if table.status == TableStatus::Creating && group.is_pristine() {
         rt::spawn(found(group, record, node.id()));

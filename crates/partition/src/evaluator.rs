@@ -94,7 +94,6 @@ pub struct Evaluator {
     global: Vec<(TableId, GlobalIndex)>,
     /// The attribute that says when an item expires, where time to live is on.
     ttl: Option<String>,
-    keeps_old_images: bool,
     incarnation: Incarnation,
     /// The sequence of the open drain.
     sequence: Sequence,
@@ -129,7 +128,6 @@ impl Evaluator {
     pub fn new(engine: Arc<dyn Engine>, spec: PartitionSpec) -> Self {
         Evaluator {
             engine,
-            keeps_old_images: !spec.local.is_empty(),
             global: Vec::new(),
             ttl: None,
             spec,
@@ -155,11 +153,6 @@ impl Evaluator {
         &self.spec
     }
 
-    /// Sets whether change records hold old images though no index needs them.
-    pub fn keep_old_images(&mut self, keep: bool) {
-        self.keeps_old_images = keep || !self.spec.local.is_empty();
-    }
-
     /// Sets the global indexes whose keys writes are checked against and of which they tell the cost.
     pub fn set_global_indexes(&mut self, global: Vec<(TableId, GlobalIndex)>) {
         self.global = global;
@@ -172,7 +165,7 @@ impl Evaluator {
 
     /// Whether the change log gets old images: whoever moves index entries needs them.
     fn keeps_old(&self) -> bool {
-        self.keeps_old_images || self.marks.feeds_indexes()
+        !self.spec.local.is_empty() || self.marks.needs_old_images()
     }
 
     /// Whether a write must know the whole item before and after.

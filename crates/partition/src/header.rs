@@ -178,9 +178,9 @@ impl Marks {
         !self.received.is_empty() || self.cursors.keys().any(other_region)
     }
 
-    /// True when a global index follows the change log, which then holds old images.
-    pub fn feeds_indexes(&self) -> bool {
-        self.cursors.keys().any(|reader| matches!(reader, Reader::Index(_)))
+    /// True when a stream or a global index follows the change log, which then holds old images.
+    pub fn needs_old_images(&self) -> bool {
+        self.cursors.keys().any(|reader| matches!(reader, Reader::Stream | Reader::Index(_)))
     }
 
     /// The position up to which every reader has read; none without readers.

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use meridian_base::limits::ITEM_BYTES_MAX;
-use meridian_base::{LogIndex, NodeId, RegionId, TableId};
+use meridian_base::{Cause, LogIndex, NodeId, PartitionId, Position, RegionId, TableId};
 use meridian_control::NodeAddresses;
 use meridian_control::region::{
-    Command, Done as Changed, OwnChange, PartitionPlacement, Refusal as RegionRefusal, RegionState,
-    TableRecord, TableSettings,
+    Catalog, Command, Done as Changed, OwnChange, PartitionPlacement, Refusal as RegionRefusal,
+    RegionState, TableRecord, TableSettings,
 };
 use meridian_control::table::{GlobalSnapshot, IndexStatus, ReplicaStatus, TableDefinition};
 use meridian_model::{
@@ -24,6 +24,7 @@ use meridian_partition::{
 };
 
 use crate::reads;
+use crate::streams::{StreamChange, StreamPage, StreamRead};
 use crate::transact::{
     CancelReason, TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome,
 };
@@ -39,6 +40,7 @@ pub struct Memory {
     items: Mutex<BTreeMap<TableId, Items>>,
     failures: Mutex<BTreeMap<String, BackendError>>,
     tokens: Mutex<BTreeMap<String, u64>>,
+    changes: Mutex<BTreeMap<PartitionId, Vec<StreamChange>>>,
 }
 
 impl Default for Memory {
@@ -48,6 +50,7 @@ impl Default for Memory {
             items: Mutex::default(),
             failures: Mutex::default(),
             tokens: Mutex::default(),
+            changes: Mutex::default(),
         };
         let region = Command::InitRegion { region: RegionId::new(1), name: REGION.to_owned() };
         memory.apply(region).expect("the region is new");
@@ -87,6 +90,21 @@ impl Memory {
         Ok(run(self.items.lock().unwrap().entry(table.id).or_default()))
     }
 
+    /// Keeps a change of an item for the table's stream.
+    fn note_change(&self, table: &TableRecord, key: &[u8], old: Option<Item>, new: Option<Item>) {
+        let on = table.streams.last().is_some_and(|stream| stream.off_ms.is_none());
+        if old == new || !on {
+            return;
+        }
+        let catalog = Catalog::of(&self.region.lock().unwrap());
+        let partition = catalog.partition_at(table.id, key).expect("every key has one").id;
+        let mut changes = self.changes.lock().unwrap();
+        let changes = changes.entry(partition).or_default();
+        let position = Position(changes.len() as u64 + 1);
+        let (commit_ms, cause) = (NOW_MS, Cause::Write);
+        changes.push(StreamChange { position, commit_ms, cause, old, new });
+    }
+
     fn apply(&self, command: Command) -> Result<Changed, RegionRefusal> {
         let mut region = self.region.lock().unwrap();
         let next = LogIndex(region.applied().0 + 1);
@@ -98,6 +116,9 @@ impl Memory {
         self.apply(command)?;
         let table = self.table(name).ok_or(RegionRefusal::TableNotFound)?;
         self.settle_indexes(&table);
+        for partition in table.partitions.clone() {
+            self.apply(Command::StreamStarted { table: table.id, partition }).expect("it is known");
+        }
         // A change without effect leaves the table as it is.
         let _ = self.apply(Command::TableActive { table: table.id });
         Ok(table)
@@ -106,7 +127,7 @@ impl Memory {
     /// Makes and fills the indexes that the table is to have, and takes away those that go.
     fn settle_indexes(&self, table: &TableRecord) {
         for wanted in &table.definition.global_indexes {
-            let (index, partitions) = (wanted.index.name.clone(), vec![only_partition()]);
+            let (index, partitions) = (wanted.index.name.clone(), partitions());
             let made = Command::MakeIndex { table: table.id, index, partitions };
             let Ok(Changed::Table(index)) = self.apply(made) else { continue };
             self.apply(Command::TableActive { table: index }).expect("it was just made");
@@ -169,7 +190,7 @@ impl Backend for Memory {
             Command::CreateTable {
                 name: name.to_owned(),
                 definition: Box::new(definition),
-                partitions: vec![only_partition()],
+                partitions: partitions(),
                 forced: None,
                 global: None,
                 own,
@@ -183,7 +204,10 @@ impl Backend for Memory {
         name: &str,
         settings: TableSettings,
     ) -> Result<Arc<TableRecord>, ChangeError> {
-        self.change(name, Command::UpdateTable { name: name.to_owned(), settings, at_ms: NOW_MS })
+        self.change(
+            name,
+            Command::UpdateTable { name: name.to_owned(), settings, at_ms: NOW_MS + 1000 },
+        )
     }
 
     async fn change_own(
@@ -230,7 +254,14 @@ impl Backend for Memory {
         write: Write,
     ) -> Result<WriteOutcome, BackendError> {
         self.planned(&write.key.partition)?;
-        self.with_items(table, |items| evaluate(table, items, write))
+        let key = write.key.encode().into_bytes();
+        let (before, outcome, after) = self.with_items(table, |items| {
+            let before = items.get(&key).cloned();
+            let outcome = evaluate(table, items, write);
+            (before, outcome, items.get(&key).cloned())
+        })?;
+        self.note_change(table, &key, before, after);
+        Ok(outcome)
     }
 
     async fn get(
@@ -274,6 +305,9 @@ impl Backend for Memory {
         // Each is evaluated on a copy: they are of different items.
         let mut items = self.items.lock().unwrap().clone();
         let (mut done, mut reasons) = (Vec::new(), Vec::new());
+        let key =
+            |one: &TransactWrite| (Arc::clone(&one.table), one.write.key.encode().into_bytes());
+        let keys: Vec<(Arc<TableRecord>, Vec<u8>)> = writes.iter().map(key).collect();
         for one in writes {
             self.planned(&one.write.key.partition)?;
             let outcome = evaluate(&one.table, items.entry(one.table.id).or_default(), one.write);
@@ -292,6 +326,11 @@ impl Backend for Memory {
         if reasons.iter().any(Option::is_some) {
             return Ok(TransactWriteOutcome::Cancelled(reasons));
         }
+        for (table, key) in keys {
+            let of = |all: &BTreeMap<TableId, Items>| all.get(&table.id)?.get(&key).cloned();
+            let (before, after) = (of(&self.items.lock().unwrap()), of(&items));
+            self.note_change(&table, &key, before, after);
+        }
         *self.items.lock().unwrap() = items;
         tokens.extend(token.map(|token| (token.token, token.fingerprint)));
         Ok(TransactWriteOutcome::Done(done))
@@ -307,10 +346,31 @@ impl Backend for Memory {
         }
         Ok(TransactGetOutcome::Items(found))
     }
+
+    fn now_ms(&self) -> u64 {
+        NOW_MS
+    }
+
+    async fn stream_page(
+        &self,
+        _: &Arc<TableRecord>,
+        partition: PartitionId,
+        read: StreamRead,
+    ) -> Result<StreamPage, BackendError> {
+        let changes = self.changes.lock().unwrap();
+        let all = changes.get(&partition).map(Vec::as_slice).unwrap_or_default();
+        let end = all.last().map_or(Position(0), |last| last.position);
+        let after = all.iter().filter(|change| change.position > read.after);
+        let changes = after.take(read.limit).cloned().collect();
+        Ok(StreamPage { kept_after: Position(0), end, changes })
+    }
 }
 
-fn only_partition() -> PartitionPlacement {
-    PartitionPlacement { range: KeyRange::full(), voters: vec![NodeId(1)], first_leader: NodeId(1) }
+/// As many as a node makes where nobody says how many.
+fn partitions() -> Vec<PartitionPlacement> {
+    let placed =
+        |range| PartitionPlacement { range, voters: vec![NodeId(1)], first_leader: NodeId(1) };
+    KeyRange::full().split_evenly(4).into_iter().map(placed).collect()
 }
 
 fn evaluate(table: &TableRecord, items: &mut Items, write: Write) -> WriteOutcome {

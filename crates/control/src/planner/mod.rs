@@ -247,8 +247,8 @@ fn indexes_ready(view: &View<'_>, table: &TableRecord) -> bool {
     })
 }
 
-/// Tables that are being made or changed, of which every partition has a leader and the indexes are
-/// ready.
+/// Tables that are being made or changed, of which every partition has a leader and the indexes and the
+/// stream are ready.
 fn finished_tables(view: &View<'_>) -> Vec<Step> {
     let pending = |status| match status {
         TableStatus::Creating | TableStatus::Updating => true,

@@ -10,7 +10,7 @@
 use super::apply_indexes::check_index_changes;
 use super::command::{Command, CommandResult, Done, PartitionPlacement, Refusal, TableSettings};
 use super::own::{OwnChange, OwnSettings};
-use super::{PartitionRecord, RegionState, Replicas, TableRecord};
+use super::{PartitionRecord, RegionState, Replicas, STREAM_KEPT_MS, StreamRecord, TableRecord};
 use crate::table::{BillingMode, GlobalSnapshot, TableDefinition, TableStatus};
 use meridian_base::limits::TABLES_MAX;
 use meridian_base::{LogIndex, PartitionId, RegionId, TableId};
@@ -74,6 +74,11 @@ impl RegionState {
             Command::MakeIndex { table, index, partitions } => {
                 self.make_index(*table, index, partitions)
             }
+            Command::StreamStarted { table, partition } => {
+                let table = self.table_mut(*table)?;
+                table.streamless.retain(|one| one != partition);
+                Ok(Done::Table(table.id))
+            }
             Command::IndexFilled { index, partition } => self.index_filled(*index, *partition),
             Command::ChangeOwn { name, change, at_ms } => self.change_own(name, change, *at_ms),
             Command::SetGlobal { table, global } => self.set_global(*table, global.as_ref()),
@@ -126,7 +131,7 @@ impl RegionState {
         let id = self.claim_table_id(region, new.forced)?;
         let partitions = new.partitions.iter().map(|p| self.add_partition(id, p)).collect();
         let definition = new.definition.clone();
-        let record = TableRecord {
+        let mut record = TableRecord {
             id,
             name: name.to_owned(),
             status: TableStatus::Creating,
@@ -141,8 +146,11 @@ impl RegionState {
             own,
             partitions,
             indexes: Vec::new(),
+            streams: Vec::new(),
+            streamless: Vec::new(),
             index_of: None,
         };
+        record.follow_stream(new.created_ms);
         self.tables.insert(record.name.clone(), record);
         Ok(Done::Table(id))
     }
@@ -237,6 +245,7 @@ impl RegionState {
         definition.check().map_err(Refusal::Definition)?;
         note_times(table, &definition, at_ms);
         table.definition = definition;
+        table.follow_stream(at_ms);
         if !change.is_only_ttl() {
             table.status = TableStatus::Updating;
         }
@@ -286,6 +295,28 @@ impl RegionState {
             self.index_gone(of, id);
         }
         Ok(Done::Table(id))
+    }
+}
+
+impl TableRecord {
+    /// Brings the streams to what the definition says.
+    fn follow_stream(&mut self, at_ms: u64) {
+        self.streams.retain(|stream| {
+            stream.off_ms.is_none_or(|off| off.saturating_add(STREAM_KEPT_MS) > at_ms)
+        });
+        let on = self.streams.last_mut().filter(|stream| stream.off_ms.is_none());
+        let view = self.definition.stream;
+        if on.as_ref().map(|stream| stream.view) == view {
+            return;
+        }
+        if let Some(on) = on {
+            on.off_ms = Some(at_ms);
+            self.streamless.clear();
+        }
+        if let Some(view) = view {
+            self.streams.push(StreamRecord { on_ms: at_ms, off_ms: None, view });
+            self.streamless.clone_from(&self.partitions);
+        }
     }
 }
 

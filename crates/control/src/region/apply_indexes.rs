@@ -71,6 +71,8 @@ impl RegionState {
                 ..table.definition.clone()
             },
             stream_ms: None,
+            streams: Vec::new(),
+            streamless: Vec::new(),
             global: None,
             own: super::OwnSettings::default(),
             indexes: Vec::new(),

@@ -354,6 +354,15 @@ pub enum Command {
         /// Its partitions, in the order of their ranges.
         partitions: Vec<PartitionPlacement>,
     },
+    /// A partition keeps its changes for the table's stream.
+    StreamStarted {
+        /// The table.
+        #[serde(with = "stored::id")]
+        table: TableId,
+        /// The partition.
+        #[serde(with = "stored::id")]
+        partition: PartitionId,
+    },
     /// All items of a table's partition are in an index.
     IndexFilled {
         /// The table that keeps the index's entries.

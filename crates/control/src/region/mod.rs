@@ -33,7 +33,7 @@ pub use own::{
 use crate::node::{NodeAddresses, NodeState};
 use crate::stored::{self, Stored};
 use crate::table::{
-    GlobalIndexDefinition, GlobalSnapshot, IndexStatus, TableDefinition, TableStatus,
+    GlobalIndexDefinition, GlobalSnapshot, IndexStatus, StreamView, TableDefinition, TableStatus,
 };
 use crate::time::iso_label;
 use meridian_base::{GroupId, LogIndex, NodeId, PartitionId, RegionId, TableId};
@@ -74,11 +74,43 @@ pub struct TableRecord {
     /// Its global indexes, as they are: also those that are being deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<IndexRecord>,
+    /// Its streams, the newest last: those that were turned off stay readable for a day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<StreamRecord>,
+    /// The partitions that do not keep their changes for the newest stream yet.
+    #[serde(with = "stored::id_list", default, skip_serializing_if = "Vec::is_empty")]
+    pub streamless: Vec<PartitionId>,
     /// The table of which this is a global index. The entries of an index are kept as the items of a
     /// table that no user sees; its name is `table/index`, which no user's table can have.
     #[serde(with = "stored::id_option", default, skip_serializing_if = "Option::is_none")]
     pub index_of: Option<TableId>,
 }
+
+/// A stream of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamRecord {
+    /// When it was turned on, ms since the Unix epoch: its label.
+    pub on_ms: u64,
+    /// When it was turned off; none while it is on.
+    pub off_ms: Option<u64>,
+    /// What its records show.
+    pub view: StreamView,
+}
+
+impl StreamRecord {
+    /// Its label.
+    pub fn label(&self) -> String {
+        iso_label(self.on_ms)
+    }
+
+    /// True for a change of that time.
+    pub fn covers(&self, commit_ms: u64) -> bool {
+        self.on_ms <= commit_ms && self.off_ms.is_none_or(|off| commit_ms < off)
+    }
+}
+
+/// How long changes are kept for a stream, ms (AWS: DynamoDB Streams, 24 hours).
+pub const STREAM_KEPT_MS: u64 = 24 * 3600 * 1000;
 
 /// A global index of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +145,14 @@ impl TableRecord {
     /// `LatestStreamLabel`: when the latest stream was turned on, in ISO 8601.
     pub fn stream_label(&self) -> Option<String> {
         self.stream_ms.map(iso_label)
+    }
+
+    /// True when changes are kept for a stream, which may be off already.
+    pub fn keeps_changes(&self, now_ms: u64) -> bool {
+        let kept = |stream: &StreamRecord| {
+            stream.off_ms.is_none_or(|off| off.saturating_add(STREAM_KEPT_MS) > now_ms)
+        };
+        self.streams.iter().any(kept)
     }
 
     /// True when item requests are answered: from ACTIVE until deletion begins.

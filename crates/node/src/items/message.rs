@@ -4,6 +4,7 @@
 
 use super::ItemError;
 use crate::pipeline::Refused;
+use crate::streams::ChangesAnswer;
 use crate::transact::{TokenAnswer, TokenUse};
 use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var, put_version};
 use meridian_base::{Change, NodeId, PartitionId, Position, TableId};
@@ -12,7 +13,8 @@ use meridian_partition::evaluator::ReplicatedOutcome;
 use meridian_partition::read::{Stamp, Stamped};
 use meridian_partition::transact::{Transact, TransactAnswer};
 use meridian_partition::{
-    Feed, Get, GetOutcome, Page, PageRequest, Replicated, StrandedOutcome, Write, WriteOutcome,
+    ChangeRecord, Feed, Get, GetOutcome, Page, PageRequest, Replicated, StrandedOutcome, Write,
+    WriteOutcome,
 };
 
 const FORMAT: u8 = 1;
@@ -34,6 +36,8 @@ pub enum ItemRequest {
     Transact(Box<Transact>),
     /// Read items for a transaction.
     Stamped(Vec<Key>),
+    /// Read so many changes after a position, for a stream.
+    Changes(Position, usize),
     /// Note that a client's token is used by a transaction, or is not any more.
     Token(TokenUse),
 }
@@ -42,7 +46,10 @@ impl ItemRequest {
     /// True when it changes nothing, so that it may be repeated.
     pub fn reads(&self) -> bool {
         match self {
-            ItemRequest::Get(..) | ItemRequest::Page(..) | ItemRequest::Stamped(_) => true,
+            ItemRequest::Get(..)
+            | ItemRequest::Page(..)
+            | ItemRequest::Stamped(_)
+            | ItemRequest::Changes(..) => true,
             // Repeating it does no harm.
             ItemRequest::Token(_) => true,
             ItemRequest::Write(_)
@@ -81,6 +88,8 @@ pub enum ItemAnswer {
     Stamped(Vec<Stamped>),
     /// To the use of a token.
     Token(TokenAnswer),
+    /// To a reading of changes.
+    Changes(ChangesAnswer),
 }
 
 impl ItemAnswer {
@@ -140,6 +149,11 @@ pub fn encode_request(to: Destination, request: &ItemRequest) -> Vec<u8> {
             out.push(7);
             used.encode(&mut out);
         }
+        ItemRequest::Changes(after, limit) => {
+            out.push(8);
+            put_var(&mut out, after.0);
+            put_var(&mut out, *limit as u64);
+        }
     }
     out
 }
@@ -181,6 +195,10 @@ pub fn decode_request(bytes: &[u8]) -> Result<(Destination, ItemRequest), Decode
             ItemRequest::Stamped(keys.collect::<Result<_, DecodeError>>()?)
         }
         7 => ItemRequest::Token(TokenUse::decode(&mut reader)?),
+        8 => {
+            let after = Position(reader.var()?);
+            ItemRequest::Changes(after, usize::try_from(reader.var()?).unwrap_or(usize::MAX))
+        }
         _ => return Err(DecodeError::Unknown("request")),
     };
     Ok((to, request))
@@ -285,6 +303,13 @@ pub fn encode_answer(answer: &Result<ItemAnswer, Refused>) -> Vec<u8> {
             list.iter().for_each(|stamped| put_stamped(&mut out, stamped));
         }
         Ok(ItemAnswer::Token(answer)) => out.extend([7, answer.to_u8()]),
+        Ok(ItemAnswer::Changes(answer)) => {
+            out.push(8);
+            put_var(&mut out, answer.kept_after.0);
+            put_var(&mut out, answer.end.0);
+            put_var(&mut out, answer.records.len() as u64);
+            answer.records.iter().for_each(|record| put_bytes(&mut out, &record.encode()));
+        }
         Err(Refused::NotLeader { hint }) => {
             out.push(16);
             put_var(&mut out, hint.map_or(0, |node| node.0));
@@ -323,6 +348,13 @@ pub fn decode_answer(bytes: &[u8]) -> Result<Result<ItemAnswer, Refused>, Decode
             Ok(ItemAnswer::Stamped(list?))
         }
         7 => Ok(ItemAnswer::Token(TokenAnswer::from_u8(reader.u8()?)?)),
+        8 => {
+            let (kept_after, end) = (Position(reader.var()?), Position(reader.var()?));
+            let count = reader.len()?;
+            let records = (0..count).map(|_| ChangeRecord::decode(reader.bytes()?));
+            let records = records.collect::<Result<_, _>>()?;
+            Ok(ItemAnswer::Changes(ChangesAnswer { kept_after, end, records }))
+        }
         16 => {
             let hint = reader.var()?;
             Err(Refused::NotLeader { hint: (hint != 0).then_some(NodeId(hint)) })

@@ -66,7 +66,8 @@ impl Items {
             | ItemRequest::Feed(_)
             | ItemRequest::Transact(_)
             | ItemRequest::Stamped(_)
-            | ItemRequest::Token(_) => return Err(Refused::Elsewhere),
+            | ItemRequest::Token(_)
+            | ItemRequest::Changes(..) => return Err(Refused::Elsewhere),
         };
         done.map_err(|error| match error {
             ItemError::Unavailable | ItemError::NoTable => Refused::Retry,
@@ -112,7 +113,8 @@ impl Items {
             | ItemRequest::Feed(_)
             | ItemRequest::Transact(_)
             | ItemRequest::Stamped(_)
-            | ItemRequest::Token(_) => return Err(Refused::Retry),
+            | ItemRequest::Token(_)
+            | ItemRequest::Changes(..) => return Err(Refused::Retry),
         }
         let drained = self.gate.drained(hosted.spec.partition, &freeze);
         if rt::timeout(REQUEST_LIMIT, drained).await.is_err() {
