@@ -27,12 +27,15 @@ async fn turn_on(node: &Node) {
     .await;
 }
 
+/// The text of an item before and after a change.
+type Told = (Option<String>, Option<String>);
+
 /// A consumer of all shards, as a client would be one.
 #[derive(Default)]
 struct Consumer {
     after: BTreeMap<PartitionId, Position>,
     /// What was told of each item, in the order in which it came.
-    told: BTreeMap<String, Vec<(Option<String>, Option<String>)>>,
+    told: BTreeMap<String, Vec<Told>>,
 }
 
 fn text(item: Option<&Item>, name: &str) -> Option<String> {

@@ -22,6 +22,9 @@ use meridian_base::{Cause, Sequence};
 use meridian_storage::Control;
 use std::collections::{BTreeMap, VecDeque};
 
+/// What an action does to the item of an encoded key.
+type KeyedEvaluation = (Vec<u8>, Evaluation);
+
 /// What is known of transactions, the applied and the decided.
 #[derive(Default)]
 pub(super) struct Transactions {
@@ -179,7 +182,7 @@ impl Evaluator {
     fn evaluate_all(
         &self,
         writes: &[Write],
-    ) -> Result<Result<Vec<(Vec<u8>, Evaluation)>, TransactAnswer>, PartitionError> {
+    ) -> Result<Result<Vec<KeyedEvaluation>, TransactAnswer>, PartitionError> {
         let (mut evaluated, mut blames) = (Vec::with_capacity(writes.len()), Vec::new());
         for write in writes {
             let key = write.key.encode().into_bytes();
