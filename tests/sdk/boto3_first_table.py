@@ -13,7 +13,7 @@ from boto3.dynamodb.conditions import Attr, Key
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-CONVERGENCE_SECONDS = 20
+from waiting import until
 
 
 def connect(endpoint, region):
@@ -23,13 +23,6 @@ def connect(endpoint, region):
         region_name=region,
         config=Config(retries={"max_attempts": 1}),
     )
-
-
-def until(what, holds):
-    deadline = time.monotonic() + CONVERGENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.1)
 
 
 def items(table):

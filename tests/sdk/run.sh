@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Unmodified clients against `dev` and against a playground of three regions: boto3, the AWS CLI and
-# the AWS SDK for Rust. Needs Python 3 with venv, and cargo.
+# Unmodified clients against `dev` and against a playground of three regions: boto3, the AWS CLI, the
+# AWS SDKs for Rust and for JavaScript, PynamoDB and ElectroDB. Needs Python 3 with venv, Node.js 18 or
+# newer with npm, and cargo.
 # Usage: tests/sdk/run.sh PATH_OF_MERIDIAN
 set -euo pipefail
 program=$(realpath "$1")
