@@ -1,6 +1,11 @@
 //! TableDescription: a table as the API shows it.
 //!
+//! As on the service, attribute definitions and included attributes are sorted by name; indexes and
+//! key schemas stand as they were stated.
+//!
 //! Tested by the golden transcripts of the table operations.
+
+use std::collections::BTreeSet;
 
 use meridian_control::region::TableRecord;
 use meridian_control::table::{
@@ -13,6 +18,7 @@ use meridian_wire::json::{Array, Object, string};
 
 use crate::backend::TableSize;
 use crate::context::RequestContext;
+use crate::settings;
 
 /// Answers with one member that describes a table.
 pub fn answer(
@@ -54,12 +60,25 @@ fn write(out: &mut Vec<u8>, context: &RequestContext, table: &TableRecord, size:
     object.text("TableName", &table.name);
     object.number("TableSizeBytes", size.table.bytes);
     object.text("TableStatus", status_name(table.status));
-    warm(&mut object, table.definition.warm, table.status == TableStatus::Active);
+    let definition = &table.definition;
+    let capacity = (definition.billing, definition.throughput);
+    let is_active = table.status == TableStatus::Active;
+    warm(&mut object, definition.warm, capacity, table.status, is_active);
     object.close();
 }
 
-fn warm(object: &mut Object<'_>, warm: Option<Throughput>, is_active: bool) {
-    let Some(warm) = warm else { return };
+/// A table that is being created shows only what was stated.
+fn warm(
+    object: &mut Object<'_>,
+    stated: Option<Throughput>,
+    (billing, throughput): (BillingMode, Option<Throughput>),
+    table: TableStatus,
+    is_active: bool,
+) {
+    if stated.is_none() && table == TableStatus::Creating {
+        return;
+    }
+    let warm = settings::warm_shown(stated, billing, throughput);
     let mut shown = Object::open(object.key("WarmThroughput"));
     shown.number("ReadUnitsPerSecond", warm.read_units);
     shown.text("Status", if is_active { "ACTIVE" } else { "UPDATING" });
@@ -105,7 +124,8 @@ fn global_indexes(
         throughput.number("ReadCapacityUnits", definition.throughput.map_or(0, |t| t.read_units));
         throughput.number("WriteCapacityUnits", definition.throughput.map_or(0, |t| t.write_units));
         throughput.close();
-        warm(&mut one, definition.warm, status == IndexStatus::Active);
+        let capacity = (table.definition.billing, definition.throughput);
+        warm(&mut one, definition.warm, capacity, table.status, status == IndexStatus::Active);
         one.close();
     }
     list.close();
@@ -115,7 +135,8 @@ fn projection(object: &mut Object<'_>, stated: &IndexProjection) {
     let mut projection = Object::open(object.key("Projection"));
     if let IndexProjection::Include(names) = stated {
         let mut list = Array::open(projection.key("NonKeyAttributes"));
-        names.iter().for_each(|name| string(list.element(), name));
+        let sorted: BTreeSet<&String> = names.iter().collect();
+        sorted.into_iter().for_each(|name| string(list.element(), name));
         list.close();
     }
     projection.text("ProjectionType", projection_name(stated));
@@ -173,7 +194,9 @@ fn encryption(object: &mut Object<'_>, context: &RequestContext, table: &TableRe
 
 fn keys(object: &mut Object<'_>, table: &TableRecord) {
     let mut list = Array::open(object.key("AttributeDefinitions"));
-    for attribute in &table.definition.attributes {
+    let mut attributes: Vec<_> = table.definition.attributes.iter().collect();
+    attributes.sort_by(|one, other| one.name.cmp(&other.name));
+    for attribute in attributes {
         let mut one = Object::open(list.element());
         one.text("AttributeName", &attribute.name).text("AttributeType", attribute.kind.name());
         one.close();
@@ -201,7 +224,8 @@ fn billing(object: &mut Object<'_>, table: &TableRecord) {
     if definition.billing == BillingMode::PayPerRequest || table.pay_per_request_ms.is_some() {
         let mut summary = Object::open(object.key("BillingModeSummary"));
         summary.text("BillingMode", billing_name(definition.billing));
-        if let Some(since) = table.pay_per_request_ms {
+        let since = table.pay_per_request_ms.filter(|_| table.status != TableStatus::Creating);
+        if let Some(since) = since {
             summary.seconds("LastUpdateToPayPerRequestDateTime", since);
         }
         summary.close();
@@ -229,19 +253,24 @@ fn replicas(
     for (region, status) in &global.replicas {
         let mut one = Object::open(list.element());
         one.text("RegionName", region);
-        let own = *region == context.region;
-        one.text(
-            "ReplicaStatus",
-            replica_status_name(if own { own_status(table.status) } else { *status }),
-        );
+        let status = replica_status(context, table, region, *status);
+        one.text("ReplicaStatus", replica_status_name(status));
         one.close();
     }
     list.close();
 }
 
-/// The own region's replica follows the table, of which this region knows best.
-fn own_status(status: TableStatus) -> ReplicaStatus {
-    match status {
+/// The status of a replica. The own region's follows the table, of which this region knows best.
+pub fn replica_status(
+    context: &RequestContext,
+    table: &TableRecord,
+    region: &str,
+    known: ReplicaStatus,
+) -> ReplicaStatus {
+    if region != context.region {
+        return known;
+    }
+    match table.status {
         TableStatus::Creating => ReplicaStatus::Creating,
         TableStatus::Active | TableStatus::Updating => ReplicaStatus::Active,
         TableStatus::Deleting => ReplicaStatus::Deleting,
@@ -285,7 +314,8 @@ fn class_name(class: TableClass) -> &'static str {
     }
 }
 
-fn status_name(status: TableStatus) -> &'static str {
+/// Names a status.
+pub fn status_name(status: TableStatus) -> &'static str {
     match status {
         TableStatus::Creating => "CREATING",
         TableStatus::Active => "ACTIVE",
@@ -294,7 +324,8 @@ fn status_name(status: TableStatus) -> &'static str {
     }
 }
 
-fn index_status_name(status: IndexStatus) -> &'static str {
+/// Names the status of an index.
+pub fn index_status_name(status: IndexStatus) -> &'static str {
     match status {
         IndexStatus::Creating => "CREATING",
         IndexStatus::Active => "ACTIVE",
@@ -302,7 +333,8 @@ fn index_status_name(status: IndexStatus) -> &'static str {
     }
 }
 
-fn replica_status_name(status: ReplicaStatus) -> &'static str {
+/// Names the status of a replica.
+pub fn replica_status_name(status: ReplicaStatus) -> &'static str {
     match status {
         ReplicaStatus::Creating => "CREATING",
         ReplicaStatus::CreationFailed => "CREATION_FAILED",

@@ -36,6 +36,9 @@ pub async fn answer(
         }
         Operation::BatchGetItem => ops::batch_get_item::run(backend, fields).await,
         Operation::BatchWriteItem => ops::batch_write_item::run(backend, fields).await,
+        Operation::CreateGlobalTable => {
+            ops::create_global_table::run(backend, context, fields).await
+        }
         Operation::CreateTable => ops::create_table::run(backend, context, fields).await,
         Operation::DeleteItem => ops::delete_item::run(backend, fields).await,
         Operation::DeleteResourcePolicy => ops::delete_resource_policy::run(backend, fields).await,
@@ -47,6 +50,23 @@ pub async fn answer(
             ops::describe_contributor_insights::run(backend, fields)
         }
         Operation::DescribeEndpoints => Ok(ops::describe_endpoints::run(context)),
+        Operation::DescribeGlobalTable => ops::describe_global_table::run(backend, context, fields),
+        Operation::DescribeGlobalTableSettings => {
+            ops::describe_global_table_settings::run(backend, context, fields)
+        }
+        Operation::DescribeKinesisStreamingDestination => {
+            ops::describe_kinesis_streaming_destination::run(backend, fields)
+        }
+        Operation::DescribeTableReplicaAutoScaling => {
+            ops::describe_table_replica_auto_scaling::run(backend, context, fields)
+        }
+        Operation::ListGlobalTables => Ok(ops::list_global_tables::run(backend, fields)),
+        Operation::UpdateGlobalTable => {
+            ops::update_global_table::run(backend, context, fields).await
+        }
+        Operation::UpdateGlobalTableSettings => {
+            ops::update_global_table_settings::run(backend, context, fields).await
+        }
         Operation::DescribeLimits => Ok(ops::describe_limits::run()),
         Operation::DescribeTable => ops::describe_table::run(backend, context, fields).await,
         Operation::DescribeTimeToLive => ops::describe_time_to_live::run(backend, fields),
@@ -77,16 +97,11 @@ pub async fn answer(
         Operation::UpdateTimeToLive => ops::update_time_to_live::run(backend, fields).await,
         Operation::CancelBulkOperation
         | Operation::CreateBackup
-        | Operation::CreateGlobalTable
         | Operation::DeleteBackup
         | Operation::DescribeBackup
         | Operation::DescribeBulkOperation
         | Operation::DescribeExport
-        | Operation::DescribeGlobalTable
-        | Operation::DescribeGlobalTableSettings
         | Operation::DescribeImport
-        | Operation::DescribeKinesisStreamingDestination
-        | Operation::DescribeTableReplicaAutoScaling
         | Operation::DisableKinesisStreamingDestination
         | Operation::EnableKinesisStreamingDestination
         | Operation::ExportTableToPointInTime
@@ -94,15 +109,12 @@ pub async fn answer(
         | Operation::ListBackups
         | Operation::ListBulkOperations
         | Operation::ListExports
-        | Operation::ListGlobalTables
         | Operation::ListImports
         | Operation::RestoreTableFromBackup
         | Operation::RestoreTableToPointInTime
         | Operation::SearchVectors
         | Operation::StartBulkPutItems
         | Operation::UpdateContinuousBackups
-        | Operation::UpdateGlobalTable
-        | Operation::UpdateGlobalTableSettings
         | Operation::UpdateKinesisStreamingDestination
         | Operation::UpdateTableReplicaAutoScaling => Err(crate::unbuilt::operation(operation)),
     }

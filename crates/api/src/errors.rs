@@ -94,9 +94,12 @@ pub fn in_use(status: TableStatus, table: &str) -> ApiError {
         TableStatus::Deleting => "deleted",
         TableStatus::Active | TableStatus::Updating => "updated",
     };
-    ApiError::ResourceInUse(format!(
-        "Attempt to change a resource which is still in use: Table is being {doing}: {table}"
-    ))
+    still_in_use(&format!("Table is being {doing}: {table}"))
+}
+
+/// Says what keeps a table from being changed.
+pub fn still_in_use(why: &str) -> ApiError {
+    ApiError::ResourceInUse(format!("Attempt to change a resource which is still in use: {why}"))
 }
 
 fn by_region(refusal: region::Refusal, table: &str) -> ApiError {
@@ -135,13 +138,10 @@ fn by_global(refusal: global::Refusal, table: &str) -> ApiError {
     use global::Refusal;
     match refusal {
         Refusal::RegionNotFound => invalid_parameter("The requested region does not exist"),
-        Refusal::TableExists { .. } => invalid(format!(
-            "Failed to create a the new replica of table with name: '{table}' because one or more \
-             replicas already existed as tables."
-        )),
+        Refusal::TableExists { .. } => replica_exists(table),
         Refusal::TableNotFound | Refusal::ReplicaNotFound => invalid(
-            "Replica specified in the Replica Update or Replica Delete action of the request was \
-             not found.",
+            "Update global table operation failed because one or more replicas were not part of \
+             the global table.",
         ),
         Refusal::ReplicaInUse { .. } => ApiError::ResourceInUse(format!(
             "Attempt to change a resource which is still in use: Table is being updated: {table}"
@@ -165,6 +165,14 @@ fn by_global(refusal: global::Refusal, table: &str) -> ApiError {
         | Refusal::NodeLostLog
         | Refusal::NodeElsewhere { .. } => unavailable(),
     }
+}
+
+/// Says that a region to be added has the table, or one of its name. The spelling is the service's.
+pub fn replica_exists(table: &str) -> ApiError {
+    invalid(format!(
+        "Failed to create a the new replica of table with name: ‘{table}’ because one or more \
+         replicas already existed as tables."
+    ))
 }
 
 /// Says that another index of the table is being made or deleted.

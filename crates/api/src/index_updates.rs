@@ -4,13 +4,13 @@
 
 use meridian_base::limits::GLOBAL_INDEXES_MAX;
 use meridian_control::region::{IndexChange, TableRecord};
-use meridian_control::table::{BillingMode, Throughput};
+use meridian_control::table::{BillingMode, GlobalIndexDefinition, Throughput};
 use meridian_model::KeyAttribute;
-use meridian_wire::{ApiError, Fields};
+use meridian_wire::{ApiError, Fields, Node};
 
-use crate::errors::{invalid, invalid_parameter, not_found, one_index_at_a_time};
-use crate::indexes;
-use crate::settings::{self, Asking};
+use crate::errors::{invalid, invalid_parameter, one_index_at_a_time};
+use crate::indexes::{self, Stated};
+use crate::settings::{self, Asking, Of};
 
 /// One element of the list.
 pub enum IndexUpdate {
@@ -32,14 +32,18 @@ fn one(mut update: Fields) -> Result<IndexUpdate, ApiError> {
     let create = update.take_fields("Create");
     let change = update.take_fields("Update");
     match (create, change, update.take_fields("Delete")) {
+        (None, None, None) => Err(invalid_parameter(
+            "One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, \
+             GlobalSecondaryIndexUpdate.Delete must not be null",
+        )),
         (Some(create), None, None) => Ok(IndexUpdate::Create(create)),
         (None, Some(change), None) => Ok(IndexUpdate::Update(change)),
         (None, None, Some(mut delete)) => {
             Ok(IndexUpdate::Delete(delete.take_text("IndexName").unwrap_or_default()))
         }
         _ => Err(invalid_parameter(
-            "Exactly one of Create, Update, Delete must be specified in a \
-             GlobalSecondaryIndexUpdate",
+            "Only one global secondary index action is allowed per GlobalSecondaryIndexUpdate \
+             object",
         )),
     }
 }
@@ -52,10 +56,20 @@ pub fn changes(
     table: &TableRecord,
     billing: BillingMode,
 ) -> Result<(Vec<KeyAttribute>, Vec<IndexChange>), ApiError> {
-    let attributes = all_attributes(stated, table)?;
+    let states_attributes = !stated.is_empty();
+    let attributes = all_attributes(&stated, table);
     let mut changes: Vec<IndexChange> = Vec::new();
     for update in updates {
+        if let (IndexUpdate::Create(create), false) = (&update, states_attributes) {
+            return Err(invalid_parameter(format!(
+                "AttributeDefinitions is not specified for index: {}",
+                name_of(create)
+            )));
+        }
         let change = change(update, &attributes, table, billing)?;
+        if let IndexChange::Create(new) = &change {
+            check_types(new, &stated)?;
+        }
         if changes.iter().any(|known| known.name() == change.name()) {
             return Err(invalid_parameter(format!(
                 "Only one global secondary index update per index is allowed simultaneously. \
@@ -72,7 +86,10 @@ pub fn changes(
     let is_created = |change: &IndexChange| matches!(change, IndexChange::Create(_));
     if changes.iter().any(is_created) && table.definition.global_indexes.len() >= GLOBAL_INDEXES_MAX
     {
-        return Err(indexes::too_many_global());
+        return Err(ApiError::LimitExceeded(format!(
+            "Subscriber limit exceeded: Number of global secondary indexes exceeds per-table limit \
+             of {GLOBAL_INDEXES_MAX}"
+        )));
     }
     if billing == BillingMode::Provisioned {
         check_throughputs(&changes, table)?;
@@ -108,27 +125,52 @@ fn check_throughputs(changes: &[IndexChange], table: &TableRecord) -> Result<(),
     Ok(())
 }
 
-/// The table's attributes and those that the request states.
-fn all_attributes(
-    stated: Vec<KeyAttribute>,
-    table: &TableRecord,
-) -> Result<Vec<KeyAttribute>, ApiError> {
-    let mut all = table.definition.attributes.clone();
-    for attribute in stated {
-        match table.definition.kind_of(&attribute.name) {
-            None => all.push(attribute),
-            Some(kind) if kind == attribute.kind => {}
-            Some(kind) => {
-                return Err(invalid_parameter(format!(
-                    "Cannot change the type of attribute {} from {} to {}",
-                    attribute.name,
-                    kind.name(),
-                    attribute.kind.name()
-                )));
-            }
+/// The table's attributes and those that the request states. The service passes over another type
+/// for one that the table knows.
+fn all_attributes(stated: &[KeyAttribute], table: &TableRecord) -> Vec<KeyAttribute> {
+    let is_new = |one: &&KeyAttribute| table.definition.kind_of(&one.name).is_none();
+    let known = table.definition.attributes.iter();
+    known.chain(stated.iter().filter(is_new)).cloned().collect()
+}
+
+/// Refuses a new index whose keys are stated with other types than the table knows.
+fn check_types(new: &GlobalIndexDefinition, stated: &[KeyAttribute]) -> Result<(), ApiError> {
+    for key in new.index.keys.all() {
+        if let Some(other) = stated.iter().find(|one| one.name == key.name && one.kind != key.kind)
+        {
+            return Err(invalid_parameter(format!(
+                "Cannot change the type of attribute {} from {} to {}",
+                key.name,
+                key.kind.name(),
+                other.kind.name()
+            )));
         }
     }
-    Ok(all)
+    Ok(())
+}
+
+fn name_of(index: &Fields) -> String {
+    match index.get("IndexName") {
+        Some(Node::Text(name)) => name.clone(),
+        _ => String::new(),
+    }
+}
+
+fn no_index(index: &str, table: &TableRecord) -> ApiError {
+    ApiError::ResourceNotFound(format!(
+        "Requested resource not found: Index {index} for table {}",
+        table.name
+    ))
+}
+
+/// Refuses what is no global index of the table; `action` would be done to it.
+fn check_global(index: &str, action: &str, table: &TableRecord) -> Result<(), ApiError> {
+    if table.definition.local_indexes.iter().any(|local| local.name == index) {
+        return Err(invalid(format!(
+            "Cannot {action} an index that is not a GlobalSecondaryIndex: {index}"
+        )));
+    }
+    Ok(())
 }
 
 fn change(
@@ -140,22 +182,38 @@ fn change(
     let known = |name: &str| table.definition.index_names().any(|known| known == name);
     match update {
         IndexUpdate::Create(create) => {
-            let new = indexes::global_index(create, attributes, billing)?;
+            let stated = Stated::take(create);
+            let new = indexes::global_index(stated, attributes, billing, Asking::Update)?;
             if known(&new.index.name) || table.index(&new.index.name).is_some() {
                 return Err(invalid("Attempting to create an index which already exists"));
             }
             Ok(IndexChange::Create(new))
         }
-        IndexUpdate::Delete(name) if table.index(&name).is_none() => Err(not_found()),
-        IndexUpdate::Delete(name) => Ok(IndexChange::Delete(name)),
+        IndexUpdate::Delete(name) => {
+            check_global(&name, "delete", table)?;
+            table.index(&name).ok_or_else(|| no_index(&name, table))?;
+            Ok(IndexChange::Delete(name))
+        }
         IndexUpdate::Update(mut change) => {
             let name = change.take_text("IndexName").unwrap_or_default();
-            let current = table.definition.global_index(&name).ok_or_else(not_found)?;
             let throughput = settings::throughput(&mut change)?;
-            if billing == BillingMode::PayPerRequest && throughput.is_some() {
+            let has_warm = change.has("WarmThroughput");
+            let on_demand = settings::some_of(&mut change, "OnDemandThroughput");
+            let warm = settings::some_of(&mut change, "WarmThroughput");
+            if has_warm && warm.is_none() {
                 return Err(invalid_parameter(format!(
-                    "ProvisionedThroughput should not be specified for index: {name} when \
-                     BillingMode is PAY_PER_REQUEST"
+                    "WarmThroughput must have at least one of ReadUnitsPerSecond or \
+                     WriteUnitsPerSecond specified for index: {name}"
+                )));
+            }
+            check_global(&name, "update", table)?;
+            let current =
+                table.definition.global_index(&name).ok_or_else(|| no_index(&name, table))?;
+            let asks_other = on_demand.is_some() || warm.is_some();
+            if billing == BillingMode::PayPerRequest && (throughput.is_some() || !asks_other) {
+                return Err(invalid_parameter(format!(
+                    "The only Updates for index: {name} when TableThroughputMode is \
+                     PAY_PER_REQUEST can be to OnDemandThroughput, WarmThroughput"
                 )));
             }
             if let (Some(asked), Some(now)) = (throughput, current.throughput)
@@ -163,15 +221,11 @@ fn change(
             {
                 return Err(unchanged(&name, now));
             }
-            let on_demand = settings::some_of(&mut change, "OnDemandThroughput");
-            let warm = settings::some_of(&mut change, "WarmThroughput");
-            let now = settings::warm_at_first(billing, current.throughput);
-            Ok(IndexChange::Update {
-                throughput,
-                on_demand: settings::on_demand(on_demand, billing, Asking::Update)?,
-                warm: settings::warm(warm, current.warm.unwrap_or(now))?,
-                name,
-            })
+            let at_first = settings::warm_at_first(billing, current.throughput);
+            let (of, now) = (Of::Index(&name), current.warm.unwrap_or(at_first));
+            let on_demand = settings::on_demand(on_demand, billing, Asking::Update, of)?;
+            let warm = settings::warm(warm, now, billing, Asking::Update, of)?;
+            Ok(IndexChange::Update { throughput, on_demand, warm, name })
         }
     }
 }

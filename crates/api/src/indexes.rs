@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use meridian_base::limits::{GLOBAL_INDEXES_MAX, LOCAL_INDEXES_MAX};
 use meridian_control::table::{
-    BillingMode, GlobalIndexDefinition, OnDemandMaximum, TableDefinition,
+    BillingMode, GlobalIndexDefinition, OnDemandMaximum, TableDefinition, Throughput,
 };
 use meridian_model::{
     GlobalIndex, IndexProjection, Item, KeyAttribute, KeyError, KeySchema, LocalIndex,
@@ -20,24 +20,44 @@ use meridian_wire::{ApiError, Fields, Node};
 
 use crate::errors::{invalid, invalid_parameter, key as key_error};
 use crate::keys::{self, Element};
-use crate::settings;
+use crate::settings::{self, Asking, Of};
 
 /// Most attributes that the INCLUDE projections of a table name together (AWS: service quotas).
 const INCLUDED_MAX: usize = 100;
 
-/// Takes `LocalSecondaryIndexes` of a table with these attributes and this key.
-pub fn take_local(
-    fields: &mut Fields,
+/// An index as it is stated.
+pub struct Stated {
+    /// `KeySchema`.
+    pub keys: Vec<Element>,
+    /// Everything else.
+    rest: Fields,
+}
+
+impl Stated {
+    /// Takes the key schema out of an index's statement.
+    pub fn take(mut rest: Fields) -> Self {
+        Stated { keys: keys::elements(&mut rest), rest }
+    }
+}
+
+/// Takes `LocalSecondaryIndexes` or `GlobalSecondaryIndexes`.
+pub fn stated(fields: &mut Fields, member: &str) -> Result<Vec<Stated>, ApiError> {
+    let Some(list) = fields.take_list(member) else { return Ok(Vec::new()) };
+    if list.is_empty() {
+        return Err(invalid_parameter(format!("List of {member} is empty")));
+    }
+    Ok(list.into_iter().map(|node| Stated::take(node.into_fields())).collect())
+}
+
+/// Reads the local indexes of a table with these attributes and this key.
+pub fn local(
+    list: Vec<Stated>,
     attributes: &[KeyAttribute],
     key: &KeySchema,
 ) -> Result<Vec<LocalIndex>, ApiError> {
-    let Some(list) = fields.take_list("LocalSecondaryIndexes") else { return Ok(Vec::new()) };
-    if list.is_empty() {
-        return Err(invalid_parameter("List of LocalSecondaryIndexes is empty"));
-    }
     let mut indexes: Vec<LocalIndex> = Vec::with_capacity(list.len());
-    for node in list {
-        let index = local_index(node.into_fields(), attributes, key)?;
+    for stated in list {
+        let index = local_index(stated, attributes, key)?;
         if indexes.iter().any(|known| known.name == index.name) {
             return Err(duplicate(&index.name));
         }
@@ -52,13 +72,12 @@ pub fn take_local(
 }
 
 fn local_index(
-    mut fields: Fields,
+    stated: Stated,
     attributes: &[KeyAttribute],
     key: &KeySchema,
 ) -> Result<LocalIndex, ApiError> {
+    let Stated { keys: stated, rest: mut fields } = stated;
     let name = fields.take_text("IndexName").unwrap_or_default();
-    let stated = keys::elements(&mut fields);
-    keys::check_elements(&stated, attributes)?;
     if key.sort.is_none() {
         return Err(invalid_parameter(
             "Table KeySchema does not have a range key, which is required when specifying a \
@@ -91,9 +110,11 @@ fn projection(mut fields: Fields) -> Result<IndexProjection, ApiError> {
             "ProjectionType is INCLUDE, but NonKeyAttributes is not specified",
         )),
         (Some("INCLUDE"), Some(names)) => {
-            let distinct: BTreeSet<&String> = names.iter().collect();
-            if distinct.len() < names.len() {
-                return Err(invalid_parameter("Duplicate value in list of NonKeyAttributes"));
+            let mut distinct = BTreeSet::new();
+            if let Some(name) = names.iter().find(|name| !distinct.insert(*name)) {
+                return Err(invalid_parameter(format!(
+                    "Duplicate element in NonKeyAttributes: {name}"
+                )));
             }
             Ok(IndexProjection::Include(names))
         }
@@ -105,26 +126,24 @@ fn projection(mut fields: Fields) -> Result<IndexProjection, ApiError> {
     }
 }
 
-/// Takes `GlobalSecondaryIndexes` of a table with these attributes and this billing mode.
-pub fn take_global(
-    fields: &mut Fields,
+/// Reads the global indexes of a table with these attributes and this billing mode.
+pub fn global(
+    list: Vec<Stated>,
     attributes: &[KeyAttribute],
     billing: BillingMode,
 ) -> Result<Vec<GlobalIndexDefinition>, ApiError> {
-    let Some(list) = fields.take_list("GlobalSecondaryIndexes") else { return Ok(Vec::new()) };
-    if list.is_empty() {
-        return Err(invalid_parameter("List of GlobalSecondaryIndexes is empty"));
-    }
     let mut indexes: Vec<GlobalIndexDefinition> = Vec::with_capacity(list.len());
-    for node in list {
-        let one = global_index(node.into_fields(), attributes, billing)?;
+    for stated in list {
+        let one = global_index(stated, attributes, billing, Asking::Create)?;
         if indexes.iter().any(|known| known.index.name == one.index.name) {
             return Err(duplicate(&one.index.name));
         }
         indexes.push(one);
     }
     if indexes.len() > GLOBAL_INDEXES_MAX {
-        return Err(too_many_global());
+        return Err(invalid_parameter(format!(
+            "GlobalSecondaryIndex count exceeds the per-table limit of {GLOBAL_INDEXES_MAX}"
+        )));
     }
     Ok(indexes)
 }
@@ -134,47 +153,59 @@ pub fn duplicate(name: &str) -> ApiError {
     invalid_parameter(format!("Duplicate index name: {name}"))
 }
 
-/// Says that a table has as many global indexes as it may.
-pub fn too_many_global() -> ApiError {
-    invalid_parameter(format!(
-        "GlobalSecondaryIndex count exceeds the per-table limit of {GLOBAL_INDEXES_MAX}"
-    ))
-}
-
 /// Reads one global index of a table with these attributes and this billing mode.
 pub fn global_index(
-    mut fields: Fields,
+    stated: Stated,
     attributes: &[KeyAttribute],
     billing: BillingMode,
+    asking: Asking,
 ) -> Result<GlobalIndexDefinition, ApiError> {
+    let Stated { keys: stated, rest: mut fields } = stated;
     let name = fields.take_text("IndexName").unwrap_or_default();
-    let keys = keys::index_keys(&mut fields, attributes)?;
+    let keys = keys::index_keys(&stated, attributes)?;
     let projection = take_projection(&mut fields)?;
     let throughput = settings::throughput(&mut fields)?;
-    match (billing, throughput) {
-        (BillingMode::Provisioned, None) => {
-            return Err(invalid_parameter(format!(
-                "ProvisionedThroughput is not specified for index: {name}"
-            )));
-        }
-        (BillingMode::PayPerRequest, Some(_)) => {
-            return Err(invalid_parameter(format!(
-                "ProvisionedThroughput should not be specified for index: {name} when BillingMode \
-                 is PAY_PER_REQUEST"
-            )));
-        }
-        (BillingMode::Provisioned, Some(_)) | (BillingMode::PayPerRequest, None) => {}
-    }
+    check_throughput(&name, billing, throughput, asking)?;
+    let of = Of::Index(&name);
     let on_demand = settings::some_of(&mut fields, "OnDemandThroughput");
-    let on_demand = settings::on_demand(on_demand, billing, settings::Asking::Create)?;
+    let on_demand = settings::on_demand(on_demand, billing, Asking::Create, of)?;
     let warm = settings::some_of(&mut fields, "WarmThroughput");
-    let warm = settings::warm(warm, settings::warm_at_first(billing, throughput))?;
+    let at_first = settings::warm_at_first(billing, throughput);
+    let warm = settings::warm(warm, at_first, billing, Asking::Create, of)?;
     Ok(GlobalIndexDefinition {
         index: GlobalIndex { name, keys, projection },
         throughput,
         on_demand: on_demand.applied_to(OnDemandMaximum::default()),
         warm,
     })
+}
+
+/// Refuses throughput that does not go with the billing mode, in each operation's own words.
+fn check_throughput(
+    name: &str,
+    billing: BillingMode,
+    throughput: Option<Throughput>,
+    asking: Asking,
+) -> Result<(), ApiError> {
+    Err(invalid_parameter(match (billing, throughput, asking) {
+        (BillingMode::Provisioned, Some(_), _) | (BillingMode::PayPerRequest, None, _) => {
+            return Ok(());
+        }
+        (BillingMode::Provisioned, None, Asking::Create) => {
+            format!("ProvisionedThroughput is not specified for index: {name}")
+        }
+        (BillingMode::Provisioned, None, Asking::Update) => format!(
+            "Both ReadCapacityUnits and WriteCapacityUnits must be specified for index: {name}"
+        ),
+        (BillingMode::PayPerRequest, Some(_), Asking::Create) => format!(
+            "ProvisionedThroughput should not be specified for index: {name} when BillingMode is \
+             PAY_PER_REQUEST"
+        ),
+        (BillingMode::PayPerRequest, Some(_), Asking::Update) => format!(
+            "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for index: {name} \
+             when BillingMode is PAY_PER_REQUEST"
+        ),
+    }))
 }
 
 fn take_projection(fields: &mut Fields) -> Result<IndexProjection, ApiError> {

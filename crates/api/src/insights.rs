@@ -19,7 +19,7 @@ pub fn table(
     match index {
         None => Ok(table),
         Some(index) => Err(ApiError::ResourceNotFound(format!(
-            "Requested resource not found: Table: {name} Index: {index} not found"
+            "Requested resource not found: Index: {index} not found for table: {name}"
         ))),
     }
 }

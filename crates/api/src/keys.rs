@@ -25,9 +25,7 @@ pub fn attributes(fields: &mut Fields) -> Result<Vec<KeyAttribute>, ApiError> {
         let kind = one.take_text("AttributeType").unwrap_or_default();
         let kind = KeyKind::from_name(&kind).expect("the constraints allow S, N and B only");
         if attributes.iter().any(|known| known.name == name) {
-            return Err(invalid_parameter(format!(
-                "Duplicate AttributeName in AttributeDefinitions: {name}"
-            )));
+            return Err(invalid(format!("Attribute Name is duplicated: {name}")));
         }
         attributes.push(KeyAttribute::new(name, kind));
     }
@@ -50,7 +48,9 @@ pub fn elements(fields: &mut Fields) -> Vec<Element> {
 pub fn check_elements(elements: &[Element], attributes: &[KeyAttribute]) -> Result<(), ApiError> {
     let any_undefined = elements.iter().any(|one| find(attributes, &one.name).is_none());
     let twice = elements.len() == 2 && elements[0].name == elements[1].name;
-    if elements.len() == 2 && (any_undefined || (twice && attributes.len() == 1)) {
+    if attributes.is_empty()
+        || elements.len() == 2 && (any_undefined || (twice && attributes.len() == 1))
+    {
         return Err(invalid("Invalid KeySchema: Some index key attribute have no definition"));
     }
     if any_undefined {
@@ -74,17 +74,16 @@ pub fn check_elements(elements: &[Element], attributes: &[KeyAttribute]) -> Resu
 /// Most attributes of either kind in the key of a global index (AWS: global secondary indexes).
 const INDEX_KEYS_MAX: usize = 4;
 
-/// Takes the `KeySchema` of a global index: up to four attributes of either kind, HASH first.
+/// Reads the `KeySchema` of a global index: up to four attributes of either kind, HASH first.
 pub fn index_keys(
-    fields: &mut Fields,
+    stated: &[Element],
     attributes: &[KeyAttribute],
 ) -> Result<KeyAttributes, ApiError> {
-    let stated = elements(fields);
     let hashes = stated.iter().take_while(|one| one.kind == "HASH").count();
     if stated.len() <= 2 && hashes <= 1 {
-        check_elements(&stated, attributes)?;
+        check_elements(stated, attributes)?;
     } else {
-        check_many(&stated, hashes, attributes)?;
+        check_many(stated, hashes, attributes)?;
     }
     let found = stated.iter().filter_map(|one| find(attributes, &one.name)).cloned();
     let mut partition: Vec<KeyAttribute> = found.collect();
@@ -107,20 +106,19 @@ fn check_many(
         ));
     }
     if sort.iter().any(|one| one.kind != "RANGE") {
-        return Err(invalid(
-            "Invalid KeySchema: All HASH KeySchemaElements must come before the RANGE ones",
+        return Err(invalid_parameter(
+            "All HASH key attributes must precede RANGE key attributes in the KeySchema",
         ));
     }
     let mut names: Vec<&str> = elements.iter().map(|one| one.name.as_str()).collect();
     names.sort_unstable();
     if names.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(invalid("Invalid KeySchema: An attribute is named more than once"));
+        return Err(invalid("The KeySchema contains multiple key attributes with the same name"));
     }
     for (kind, count) in [("HASH", partition.len()), ("RANGE", sort.len())] {
         if count > INDEX_KEYS_MAX {
-            return Err(invalid(format!(
-                "Invalid KeySchema: {count} {kind} KeySchemaElements exceed the limit of \
-                 {INDEX_KEYS_MAX}"
+            return Err(invalid_parameter(format!(
+                "The KeySchema exceeds the maximum allowed number of {kind} key attributes"
             )));
         }
     }

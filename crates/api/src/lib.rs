@@ -16,6 +16,7 @@ mod describe;
 mod dispatch;
 mod errors;
 mod expressions;
+mod global_tables;
 pub mod golden;
 mod index_source;
 mod index_updates;

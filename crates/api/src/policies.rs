@@ -14,14 +14,13 @@ const NO_POLICY: &str = "NO_POLICY";
 pub fn check(text: &str) -> Result<(), ApiError> {
     if text.len() > POLICY_BYTES_MAX {
         return Err(invalid_parameter(format!(
-            "The resource policy has {} bytes; at most {POLICY_BYTES_MAX} are allowed",
-            text.len()
+            "Maximum policy size of {POLICY_BYTES_MAX} bytes exceeded"
         )));
     }
     match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
         Ok(_) => Ok(()),
-        Err(error) => {
-            Err(invalid_parameter(format!("The resource policy is not a JSON object: {error}")))
+        Err(_) => {
+            Err(invalid_parameter("Invalid policy document: This policy contains invalid Json"))
         }
     }
 }

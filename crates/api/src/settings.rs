@@ -34,15 +34,19 @@ pub fn throughput_required() -> ApiError {
 }
 
 /// Takes `TableClass`.
-pub fn class(fields: &mut Fields) -> Option<TableClass> {
-    fields.take_text("TableClass").map(|class| match class.as_str() {
-        "STANDARD" => TableClass::Standard,
-        _ => TableClass::StandardInfrequentAccess,
-    })
+pub fn class(fields: &mut Fields) -> Result<Option<TableClass>, ApiError> {
+    match fields.take_text("TableClass").as_deref() {
+        None => Ok(None),
+        Some("STANDARD") => Ok(Some(TableClass::Standard)),
+        Some("STANDARD_INFREQUENT_ACCESS") => Ok(Some(TableClass::StandardInfrequentAccess)),
+        Some(_) => Err(invalid(
+            "Invalid table-class parameter provided. Please try again with a valid table-class \
+             value: [STANDARD, STANDARD_INFREQUENT_ACCESS].",
+        )),
+    }
 }
 
-/// What to say of `OnDemandThroughput` for a table of billing mode PROVISIONED: each operation has
-/// its own words (captures from the service of 2026-07, in a public issue).
+/// Which operation asks: the service has other words in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asking {
     /// CreateTable.
@@ -51,11 +55,21 @@ pub enum Asking {
     Update,
 }
 
+/// What a throughput setting is of, as messages name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of<'a> {
+    /// The table.
+    Table,
+    /// An index.
+    Index(&'a str),
+}
+
 /// Reads `OnDemandThroughput` of a table with this billing mode from now on.
 pub fn on_demand(
     asked: Option<Fields>,
     billing: BillingMode,
     asking: Asking,
+    of: Of<'_>,
 ) -> Result<OnDemandChange, ApiError> {
     let Some(mut maximum) = asked else { return Ok(OnDemandChange::default()) };
     let read = maximum.take_number("MaxReadRequestUnits");
@@ -68,8 +82,12 @@ pub fn on_demand(
             Asking::Create => "table BillingMode is PROVISIONED.",
             Asking::Update => "the table BillingMode is PROVISIONED",
         };
+        let index = match of {
+            Of::Table => String::new(),
+            Of::Index(index) => format!(" for index: {index}"),
+        };
         return Err(invalid_parameter(format!(
-            "{name} for OnDemandThroughput cannot be specified when {table}"
+            "{name} for OnDemandThroughput{index} cannot be specified when {table}"
         )));
     }
     let [read_units, write_units] = named.map(|(name, units)| match (units, asking) {
@@ -77,34 +95,66 @@ pub fn on_demand(
         (Some(-1), Asking::Update) => Ok(Setting::Unset),
         (Some(units), _) => match u64::try_from(units) {
             Ok(units) if (1..=UNITS_MAX).contains(&units) => Ok(Setting::Set(units)),
-            Ok(_) | Err(_) => Err(invalid_parameter(format!(
-                "Requested {name} for OnDemandThroughput for table is outside of valid range"
-            ))),
+            Ok(_) | Err(_) => {
+                let of = match of {
+                    Of::Table => "table".to_owned(),
+                    Of::Index(index) => format!("index : {index}"),
+                };
+                Err(invalid_parameter(format!(
+                    "Requested {name} for OnDemandThroughput for {of} is outside of valid range"
+                )))
+            }
         },
     });
     Ok(OnDemandChange { read_units: read_units?, write_units: write_units? })
 }
 
+/// Where the service explains what a new table takes at once.
+const INITIAL: &str = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/\
+                       on-demand-capacity-mode.html#on-demand-capacity-mode-initial";
+
 /// Reads `WarmThroughput`: a side that is not named keeps what it is.
-pub fn warm(asked: Option<Fields>, current: Throughput) -> Result<Option<Throughput>, ApiError> {
+pub fn warm(
+    asked: Option<Fields>,
+    current: Throughput,
+    billing: BillingMode,
+    asking: Asking,
+    of: Of<'_>,
+) -> Result<Option<Throughput>, ApiError> {
     let Some(mut warm) = asked else { return Ok(None) };
-    let mut side = |name: &str, current: u64| match warm.take_number(name) {
-        None => Ok(current),
-        Some(units) => match u64::try_from(units) {
-            Ok(units) if units > UNITS_MAX => {
-                Err(invalid(format!("Given value {units} for {name} is out of bounds")))
-            }
-            Ok(units) if units >= current => Ok(units),
-            Ok(_) | Err(_) => Err(invalid_parameter(format!(
-                "Requested {name} for WarmThroughput for table is lower than current \
-                 WarmThroughput, decreasing WarmThroughput is not supported"
-            ))),
-        },
+    let of = match of {
+        Of::Table => "table".to_owned(),
+        Of::Index(index) => format!("index {index}"),
     };
-    Ok(Some(Throughput {
-        read_units: side("ReadUnitsPerSecond", current.read_units)?,
-        write_units: side("WriteUnitsPerSecond", current.write_units)?,
-    }))
+    let too_low = |side: &str| match (asking, billing) {
+        (Asking::Update, _) => {
+            "current WarmThroughput, decreasing WarmThroughput is not supported".to_owned()
+        }
+        (Asking::Create, BillingMode::PayPerRequest) => {
+            format!("initial throughput for OnDemand. See: {INITIAL}")
+        }
+        (Asking::Create, BillingMode::Provisioned) => {
+            format!("{side}CapacityUnits of ProvisionedThroughput")
+        }
+    };
+    let mut side = |side: &str, current: u64| {
+        let name = &format!("{side}UnitsPerSecond");
+        match warm.take_number(name) {
+            None => Ok(current),
+            Some(units) => match u64::try_from(units) {
+                Ok(units) if units > UNITS_MAX => {
+                    Err(invalid(format!("Given value {units} for {name} is out of bounds")))
+                }
+                Ok(units) if units >= current => Ok(units),
+                Ok(_) | Err(_) => Err(invalid_parameter(format!(
+                    "Requested {name} for WarmThroughput for {of} is lower than {}",
+                    too_low(side)
+                ))),
+            },
+        }
+    };
+    let read_units = side("Read", current.read_units)?;
+    Ok(Some(Throughput { read_units, write_units: side("Write", current.write_units)? }))
 }
 
 /// Takes a structure that means something only when a member of it is there.
@@ -122,6 +172,15 @@ pub fn warm_at_first(billing: BillingMode, throughput: Option<Throughput>) -> Th
     }
 }
 
+/// What a table or an index takes at once, as DescribeTable shows it.
+pub fn warm_shown(
+    warm: Option<Throughput>,
+    billing: BillingMode,
+    throughput: Option<Throughput>,
+) -> Throughput {
+    warm.unwrap_or_else(|| warm_at_first(billing, throughput))
+}
+
 /// Takes `SSESpecification`.
 pub fn encryption(fields: &mut Fields) -> Result<Setting<Encryption>, ApiError> {
     let Some(mut asked) = fields.take_fields("SSESpecification") else { return Ok(Setting::Keep) };
@@ -129,16 +188,17 @@ pub fn encryption(fields: &mut Fields) -> Result<Setting<Encryption>, ApiError> 
     let kind = asked.take_text("SSEType");
     let key = asked.take_text("KMSMasterKeyId");
     match (enabled, kind.as_deref()) {
-        (_, Some("AES256")) => {
-            Err(invalid_parameter("SSEType AES256 is not supported; the type of the key is KMS"))
+        (_, Some("AES256")) => Err(invalid_parameter("SSEType AES256 is not supported")),
+        (Some(false), Some(_)) => {
+            Err(invalid_parameter("SSEType can not be specified if Enabled is false"))
         }
-        (Some(true), _) => Ok(Setting::Set(Encryption { key })),
-        (Some(false) | None, Some(_)) => {
-            Err(invalid_parameter("SSEType can be specified only when Enabled is true"))
+        (Some(false), None) if key.is_some() => {
+            Err(invalid_parameter("KMSMasterKeyId can not be specified if Enabled is false"))
         }
-        (Some(false) | None, None) if key.is_some() => {
-            Err(invalid_parameter("KMSMasterKeyId can be specified only when Enabled is true"))
+        (Some(true) | None, None) if key.is_some() => {
+            Err(invalid_parameter("SSEType KMS is required if KMSMasterKeyId is specified"))
         }
+        (Some(true), _) | (None, Some(_)) => Ok(Setting::Set(Encryption { key })),
         (Some(false) | None, None) => Ok(Setting::Unset),
     }
 }
@@ -151,7 +211,7 @@ pub struct StreamSetting {
 }
 
 /// Takes `StreamSpecification`.
-pub fn stream(fields: &mut Fields) -> Result<Option<StreamSetting>, ApiError> {
+pub fn stream(fields: &mut Fields, asking: Asking) -> Result<Option<StreamSetting>, ApiError> {
     let Some(mut stream) = fields.take_fields("StreamSpecification") else { return Ok(None) };
     let enabled = stream.take_flag("StreamEnabled").unwrap_or(false);
     let view = stream.take_text("StreamViewType").map(|view| match view.as_str() {
@@ -160,15 +220,21 @@ pub fn stream(fields: &mut Fields) -> Result<Option<StreamSetting>, ApiError> {
         "OLD_IMAGE" => StreamView::OldImage,
         _ => StreamView::NewAndOldImages,
     });
-    match (enabled, view) {
-        (true, Some(_)) | (false, None) => Ok(Some(StreamSetting { view })),
-        (true, None) => {
-            Err(invalid_parameter("StreamViewType must be specified when a stream is enabled"))
+    Err(invalid_parameter(match (enabled, view, asking) {
+        (true, Some(_), _) | (false, None, _) => return Ok(Some(StreamSetting { view })),
+        (true, None, Asking::Create) => {
+            "Table is being created with a stream enabled, UpdateViewType is required"
         }
-        (false, Some(_)) => {
-            Err(invalid_parameter("StreamViewType cannot be specified when a stream is disabled"))
+        (true, None, Asking::Update) => {
+            "If stream is being enabled then UpdateViewType is required"
         }
-    }
+        (false, Some(_), Asking::Create) => {
+            "Table is being created with a stream disabled, UpdateViewType should not be specified"
+        }
+        (false, Some(_), Asking::Update) => {
+            "If stream is being disabled, then UpdateViewType must not be specified"
+        }
+    }))
 }
 
 fn units(throughput: &mut Fields, name: &str) -> Result<u64, ApiError> {

@@ -128,15 +128,20 @@ impl Stream {
     }
 }
 
-/// The sequence number of a position.
-pub fn sequence_number(position: Position) -> String {
-    format!("1{:020}", position.0)
+/// Partitions in a sequence number are shown by so many digits: there are never that many.
+const PARTITIONS: u64 = 10_u64.pow(15);
+
+/// The sequence number of a position of a partition. No other change of the stream has it.
+pub fn sequence_number(partition: PartitionId, position: Position) -> String {
+    format!("1{:020}{:015}", position.0, partition.0 % PARTITIONS)
 }
 
-/// The position of a sequence number.
-pub fn position_of(sequence_number: &str) -> Option<Position> {
-    let digits = sequence_number.strip_prefix('1').filter(|digits| digits.len() == 20)?;
-    digits.parse().ok().map(Position)
+/// The position that a sequence number names, if it is of that partition.
+pub fn position_of(partition: PartitionId, sequence_number: &str) -> Option<Position> {
+    let digits = sequence_number.strip_prefix('1').filter(|digits| digits.len() == 35)?;
+    let (position, of) = digits.split_at_checked(20)?;
+    let is_of = of.parse().is_ok_and(|of: u64| of == partition.0 % PARTITIONS);
+    position.parse().ok().filter(|_| is_of).map(Position)
 }
 
 /// Where reading a shard goes on.
@@ -218,12 +223,17 @@ mod tests {
     #[test]
     fn positions_are_sequence_numbers() {
         for position in [0, 1, 9, u64::MAX].map(Position) {
-            let number = sequence_number(position);
-            assert_eq!((number.len(), position_of(&number)), (21, Some(position)));
+            for partition in [0, 7, PARTITIONS - 1].map(PartitionId) {
+                let number = sequence_number(partition, position);
+                assert_eq!((number.len(), position_of(partition, &number)), (36, Some(position)));
+                assert_eq!(position_of(PartitionId(8), &number), None);
+            }
         }
-        assert!(sequence_number(Position(9)) < sequence_number(Position(10)));
-        for wrong in ["", "1", "200000000000000000001", "1000000000000000000010", "1x"] {
-            assert_eq!(position_of(wrong), None, "{wrong}");
+        let of = |position| sequence_number(PartitionId(7), Position(position));
+        assert!(of(9) < of(10));
+        let other = of(9).replacen('1', "2", 1);
+        for wrong in ["", "1", "1x", other.as_str(), &of(9)[1..]] {
+            assert_eq!(position_of(PartitionId(7), wrong), None, "{wrong}");
         }
     }
 

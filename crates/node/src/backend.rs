@@ -216,6 +216,7 @@ impl Backend for Node {
     ) -> Result<Arc<TableRecord>, ChangeError> {
         let at_ms = self.options.clock.now_ms();
         let is_global = self.control.global_state().tables().contains_key(name);
+        let is_at_once = settings.is_at_once();
         let (own, shared) = if is_global { settings.divided() } else { (settings, None) };
         if !own.is_empty() {
             let name = name.to_owned();
@@ -224,7 +225,8 @@ impl Backend for Node {
         if let Some(shared) = shared {
             self.change_definition_globally(name, &shared).await?;
         }
-        Ok(with_status(&*self.record(name)?, TableStatus::Updating))
+        let table = self.record(name)?;
+        Ok(if is_at_once { table } else { with_status(&table, TableStatus::Updating) })
     }
 
     async fn change_own(

@@ -10,6 +10,11 @@ pub fn table_arn(region: &str, table: &str) -> String {
     format!("arn:aws:dynamodb:{region}:{ACCOUNT_ID}:table/{table}")
 }
 
+/// Returns the ARN of a global table of 2017: it is of no region.
+pub fn global_table_arn(table: &str) -> String {
+    format!("arn:aws:dynamodb::{ACCOUNT_ID}:global-table/{table}")
+}
+
 /// Returns the ARN of a table's stream by the stream's label.
 pub fn stream_arn(region: &str, table: &str, label: &str) -> String {
     format!("{}/stream/{label}", table_arn(region, table))

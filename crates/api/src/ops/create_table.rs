@@ -3,15 +3,15 @@
 //! Tested by the golden transcripts; the order of the checks is the service's.
 
 use meridian_control::region::{ExpectedPolicy, OwnChange};
-use meridian_control::table::{
-    BillingMode, GlobalIndexDefinition, OnDemandMaximum, TableDefinition,
-};
-use meridian_model::{KeyAttribute, KeySchema, LocalIndex};
+use meridian_control::table::{BillingMode, OnDemandMaximum, TableDefinition, TableStatus};
+use meridian_model::{KeyAttribute, KeySchema};
 use meridian_wire::{ApiError, Fields};
 
 use crate::backend::{Backend, TableSize};
 use crate::context::RequestContext;
-use crate::errors::{change, invalid_parameter};
+use crate::errors::{change, in_use, invalid_parameter};
+use crate::indexes::Stated;
+use crate::settings::{Asking, Of};
 use crate::{describe, indexes, keys, policies, settings, tables, tags, unbuilt};
 
 const UNBUILT: [&str; 3] =
@@ -26,6 +26,9 @@ pub async fn run(
     let name = tables::take_name(&mut fields);
     let definition = definition(&mut fields)?;
     let own = own(&mut fields)?;
+    if backend.table(&name).is_some_and(|known| known.status == TableStatus::Creating) {
+        return Err(in_use(TableStatus::Creating, &name));
+    }
     let created = backend.create_table(&name, definition, own).await;
     let table = created.map_err(|error| change(error, &name))?;
     Ok(describe::answer("TableDescription", context, &table, TableSize::default()))
@@ -47,15 +50,18 @@ fn definition(fields: &mut Fields) -> Result<TableDefinition, ApiError> {
     let attributes = keys::attributes(fields)?;
     let key = key_schema(fields, &attributes)?;
     unbuilt::parameters(fields, &UNBUILT)?;
-    let local_indexes = indexes::take_local(fields, &attributes, &key)?;
-    let global_indexes = indexes::take_global(fields, &attributes, billing)?;
+    let local = indexes::stated(fields, "LocalSecondaryIndexes")?;
+    let global = indexes::stated(fields, "GlobalSecondaryIndexes")?;
+    check_keys(&attributes, &key, &local, &global)?;
+    let local_indexes = indexes::local(local, &attributes, &key)?;
+    let global_indexes = indexes::global(global, &attributes, billing)?;
     indexes::check_together(&local_indexes, &global_indexes)?;
-    check_all_used(&attributes, &used(&key, &local_indexes, &global_indexes))?;
-    let stream = settings::stream(fields)?.and_then(|stream| stream.view);
+    let stream = settings::stream(fields, Asking::Create)?.and_then(|stream| stream.view);
     let on_demand = settings::some_of(fields, "OnDemandThroughput");
-    let on_demand = settings::on_demand(on_demand, billing, settings::Asking::Create)?;
+    let on_demand = settings::on_demand(on_demand, billing, Asking::Create, Of::Table)?;
     let warm = settings::some_of(fields, "WarmThroughput");
-    let warm = settings::warm(warm, settings::warm_at_first(billing, throughput))?;
+    let at_first = settings::warm_at_first(billing, throughput);
+    let warm = settings::warm(warm, at_first, billing, Asking::Create, Of::Table)?;
     Ok(TableDefinition {
         attributes,
         key,
@@ -64,7 +70,7 @@ fn definition(fields: &mut Fields) -> Result<TableDefinition, ApiError> {
         billing,
         throughput,
         stream,
-        class: settings::class(fields),
+        class: settings::class(fields)?,
         deletion_protection: fields.take_flag("DeletionProtectionEnabled").unwrap_or(false),
         on_demand: on_demand.applied_to(OnDemandMaximum::default()),
         warm,
@@ -73,34 +79,28 @@ fn definition(fields: &mut Fields) -> Result<TableDefinition, ApiError> {
     })
 }
 
-/// The attributes that table and indexes have as keys, each once, in order of their first use; and
-/// whether there are indexes.
-fn used<'a>(
-    key: &'a KeySchema,
-    local: &'a [LocalIndex],
-    global: &'a [GlobalIndexDefinition],
-) -> (Vec<&'a str>, bool) {
-    let has_indexes = !local.is_empty() || !global.is_empty();
-    let local = local.iter().map(|index| &index.sort);
-    let global = global.iter().flat_map(|one| one.index.keys.all());
-    let mut names: Vec<&str> = Vec::new();
-    for attribute in key.attributes().chain(local).chain(global) {
-        if !names.contains(&attribute.name.as_str()) {
-            names.push(&attribute.name);
+/// Refuses indexes with keys that are not defined, and attributes that are no key of the table or of
+/// an index. This comes before anything else that is to be said of indexes.
+fn check_keys(
+    attributes: &[KeyAttribute],
+    key: &KeySchema,
+    local: &[Stated],
+    global: &[Stated],
+) -> Result<(), ApiError> {
+    local.iter().try_for_each(|one| keys::check_elements(&one.keys, attributes))?;
+    global.iter().try_for_each(|one| keys::index_keys(&one.keys, attributes).map(drop))?;
+    // Each once, in order of their first use.
+    let mut used: Vec<&str> = Vec::new();
+    let stated = local.iter().chain(global).flat_map(|one| &one.keys).map(|one| &one.name);
+    for name in key.attributes().map(|attribute| &attribute.name).chain(stated) {
+        if !used.contains(&name.as_str()) {
+            used.push(name);
         }
     }
-    (names, has_indexes)
-}
-
-/// Refuses attributes that are no key of the table or of an index.
-fn check_all_used(
-    attributes: &[KeyAttribute],
-    (used, has_indexes): &(Vec<&str>, bool),
-) -> Result<(), ApiError> {
     if attributes.len() == used.len() {
         return Ok(());
     }
-    if !has_indexes {
+    if local.is_empty() && global.is_empty() {
         return Err(invalid_parameter(
             "Number of attributes in KeySchema does not exactly match number of attributes \
              defined in AttributeDefinitions",

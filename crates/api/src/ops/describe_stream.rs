@@ -58,12 +58,13 @@ pub fn run(
     }
     let mut list = Array::open(shown.key("Shards"));
     for id in &shards {
+        let Some(partition) = stream.partition(id) else { continue };
         let mut one = Object::open(list.element());
         let mut range = Object::open(one.key("SequenceNumberRange"));
         if stream.record.off_ms.is_some() {
-            range.text("EndingSequenceNumber", &sequence_number(Position(u64::MAX)));
+            range.text("EndingSequenceNumber", &sequence_number(partition, Position(u64::MAX)));
         }
-        range.text("StartingSequenceNumber", &sequence_number(Position(0)));
+        range.text("StartingSequenceNumber", &sequence_number(partition, Position(0)));
         range.close();
         one.text("ShardId", id);
         one.close();

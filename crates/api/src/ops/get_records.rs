@@ -2,7 +2,7 @@
 //!
 //! Tested by `streams.txt`.
 
-use meridian_base::Cause;
+use meridian_base::{Cause, PartitionId};
 use meridian_control::region::StreamRecord;
 use meridian_control::table::StreamView;
 use meridian_model::{Item, KeySchema, item_bytes};
@@ -64,7 +64,7 @@ pub async fn run(
     }
     let mut records = Array::open(answer.key("Records"));
     for change in told {
-        write_record(records.element(), context, &stream, change);
+        write_record(records.element(), context, &stream, iterator.partition, change);
     }
     records.close();
     answer.close();
@@ -75,12 +75,13 @@ fn write_record(
     out: &mut Vec<u8>,
     context: &RequestContext,
     stream: &Stream,
+    partition: PartitionId,
     change: &StreamChange,
 ) {
     let StreamRecord { view, on_ms, .. } = stream.record;
     let schema = &stream.table.definition.key;
     let keys = keys_of(schema, change);
-    let number = sequence_number(change.position);
+    let number = sequence_number(partition, change.position);
     let (old, new) = shown(view, change);
     let sizes = [Some(&keys), old, new].into_iter().flatten().map(item_bytes);
     let mut record = Object::open(out);

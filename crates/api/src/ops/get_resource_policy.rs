@@ -4,11 +4,12 @@ use meridian_wire::json::Object;
 use meridian_wire::{ApiError, Fields};
 
 use crate::backend::Backend;
+use crate::resources::Asks;
 use crate::{policies, resources};
 
 /// Answers GetResourcePolicy.
 pub fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
-    let (arn, table) = resources::take(backend, &mut fields)?;
+    let (arn, table) = resources::take(backend, &mut fields, Asks::Policy)?;
     let policy = table.own.policy.as_ref().ok_or_else(|| policies::not_found(&arn))?;
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);

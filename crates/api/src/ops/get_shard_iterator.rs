@@ -58,7 +58,8 @@ pub async fn run(
             )));
         }
         (kind, Some(number)) => {
-            let position = position_of(&number).filter(|position| *position <= bounds.end);
+            let position =
+                position_of(partition, &number).filter(|position| *position <= bounds.end);
             let position =
                 position.ok_or_else(|| invalid(format!("Invalid SequenceNumber: {number}")))?;
             let after = match kind {

@@ -5,10 +5,11 @@ use meridian_wire::{ApiError, Fields};
 
 use crate::backend::Backend;
 use crate::resources;
+use crate::resources::Asks;
 
 /// Answers ListTagsOfResource: all tags on one page, in the order of their keys.
 pub fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
-    let (_, table) = resources::take(backend, &mut fields)?;
+    let (_, table) = resources::take(backend, &mut fields, Asks::Tags)?;
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);
     let mut list = Array::open(answer.key("Tags"));

@@ -5,6 +5,7 @@ use meridian_wire::json::Object;
 use meridian_wire::{ApiError, Fields};
 
 use crate::backend::Backend;
+use crate::resources::Asks;
 use crate::{policies, resources};
 
 /// Answers PutResourcePolicy.
@@ -12,10 +13,10 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     let text = fields.take_text("Policy").unwrap_or_default();
     policies::check(&text)?;
     let expected = policies::expected(&mut fields, true)?;
-    let (arn, table) = resources::take(backend, &mut fields)?;
+    let (arn, table) = resources::take(backend, &mut fields, Asks::Policy)?;
     let change = OwnChange::SetPolicy { text, expected };
     let changed = backend.change_own(&table.name, change).await;
-    let table = changed.map_err(|error| resources::refused(error, &arn))?;
+    let table = changed.map_err(|error| resources::refused(error, &arn, Asks::Policy))?;
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);
     answer.text("RevisionId", &table.own.last_revision.to_string());

@@ -5,13 +5,14 @@
 use meridian_control::region::{Setting, TableRecord, TableSettings};
 use meridian_control::table::{BillingMode, Encryption, TableClass, TableStatus, Throughput};
 use meridian_model::KeyAttribute;
+use meridian_wire::arn::key_arn;
 use meridian_wire::{ApiError, Fields};
 
 use crate::backend::{Backend, ReplicaChange};
 use crate::context::RequestContext;
-use crate::errors::{change, in_use, invalid, invalid_parameter, table_not_found};
+use crate::errors::{change, in_use, invalid, invalid_parameter, replica_exists, table_not_found};
 use crate::index_updates::{self, IndexUpdate};
-use crate::settings::{Asking, StreamSetting};
+use crate::settings::{Asking, Of, StreamSetting};
 use crate::{describe, keys, settings, tables, unbuilt};
 
 const UNBUILT: [&str; 5] = [
@@ -35,20 +36,18 @@ pub async fn run(
     if replicas.is_empty() && asked.is_empty() {
         return Err(invalid(
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, \
-             GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required",
+             GlobalSecondaryIndexUpdates, SSESpecification, ReplicaUpdates, \
+             MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, \
+             DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required",
         ));
     }
-    if !replicas.is_empty() && !asked.is_empty() {
-        return Err(invalid_parameter(
-            "ReplicaUpdates cannot be combined with another change of the table",
-        ));
-    }
+    asked.check_together(!replicas.is_empty())?;
     let known = backend.table(&name).ok_or_else(|| table_not_found(&name))?;
     if known.status != TableStatus::Active {
         return Err(in_use(known.status, &name));
     }
     let changed = if replicas.is_empty() {
-        backend.update_table(&name, asked.settings(&known)?).await
+        backend.update_table(&name, asked.settings(&known, context)?).await
     } else {
         check_replicas(&replicas, &known, context)?;
         backend.update_replicas(&name, replicas).await
@@ -71,17 +70,22 @@ struct Asked {
     /// Attribute definitions belong to new indexes; on their own they change nothing.
     attributes: Vec<KeyAttribute>,
     indexes: Vec<IndexUpdate>,
+    /// The list of index updates is there, and empty.
+    has_no_index: bool,
 }
 
 impl Asked {
     fn take(fields: &mut Fields) -> Result<Self, ApiError> {
+        let has_indexes = fields.has("GlobalSecondaryIndexUpdates");
+        let indexes = index_updates::take(fields)?;
         Ok(Asked {
+            has_no_index: has_indexes && indexes.is_empty(),
             attributes: keys::attributes(fields)?,
-            indexes: index_updates::take(fields)?,
+            indexes,
             billing: settings::billing(fields),
             throughput: settings::throughput(fields)?,
-            stream: settings::stream(fields)?,
-            class: settings::class(fields),
+            stream: settings::stream(fields, Asking::Update)?,
+            class: settings::class(fields)?,
             deletion_protection: fields.take_flag("DeletionProtectionEnabled"),
             on_demand: settings::some_of(fields, "OnDemandThroughput"),
             warm: settings::some_of(fields, "WarmThroughput"),
@@ -101,6 +105,7 @@ impl Asked {
             encryption,
             attributes: _,
             indexes,
+            has_no_index: _,
         } = self;
         indexes.is_empty()
             && billing.is_none()
@@ -113,7 +118,89 @@ impl Asked {
             && encryption.is_keep()
     }
 
-    fn settings(self, table: &TableRecord) -> Result<TableSettings, ApiError> {
+    /// Refuses changes that the service does not make in one request.
+    fn check_together(&self, has_replicas: bool) -> Result<(), ApiError> {
+        let alone = |what: &str| {
+            Err(invalid_parameter(format!("{what} must be the only operation in the request")))
+        };
+        if self.has_no_index {
+            return Err(invalid_parameter("List of GlobalSecondaryIndexUpdates is empty"));
+        }
+        let changes_iops = self.throughput.is_some() || self.billing.is_some();
+        let count = [
+            has_replicas,
+            !self.encryption.is_keep(),
+            self.class.is_some(),
+            self.deletion_protection.is_some(),
+            self.warm.is_some(),
+            self.on_demand.is_some(),
+            self.stream.is_some(),
+            changes_iops,
+            !self.indexes.is_empty(),
+        ];
+        if count.into_iter().filter(|is_asked| *is_asked).count() == 1 {
+            return self.check_iops();
+        }
+        if has_replicas {
+            return alone("Replica modification");
+        }
+        if !self.encryption.is_keep() {
+            return alone("Server-Side Encryption modification");
+        }
+        if self.class.is_some() {
+            return alone("TableClass modification");
+        }
+        if self.deletion_protection.is_some() {
+            return alone("DeletionProtection modification");
+        }
+        if self.warm.is_some() {
+            if self.indexes.iter().any(|one| matches!(one, IndexUpdate::Create(_))) {
+                return Err(invalid_parameter(
+                    "Create global secondary index cannot be specified when updating \
+                     WarmThroughput",
+                ));
+            }
+            return alone("WarmThroughput");
+        }
+        let with_more = self.stream.is_some() || !self.indexes.is_empty();
+        if self.on_demand.is_some() && (with_more || self.billing.is_none()) {
+            return Err(invalid_parameter(
+                "OnDemandThroughput can only be combined with BillingMode in an UpdateTable request",
+            ));
+        }
+        self.check_iops()
+    }
+
+    /// Refuses what cannot go with a change of the provisioned throughput, or of the stream.
+    fn check_iops(&self) -> Result<(), ApiError> {
+        let provisions = self.billing == Some(BillingMode::Provisioned);
+        if self.stream.is_some() && (self.throughput.is_some() || provisions) {
+            return Err(invalid_parameter(
+                "You cannot modify stream status while updating table IOPS",
+            ));
+        }
+        let is_online = |one: &IndexUpdate| !matches!(one, IndexUpdate::Update(_));
+        if !self.indexes.iter().any(is_online) {
+            return Ok(());
+        }
+        if self.throughput.is_some() {
+            return Err(invalid_parameter(
+                "You cannot create or delete index while updating table IOPS",
+            ));
+        }
+        if self.stream.is_some() {
+            return Err(invalid_parameter(
+                "You cannot create or delete index while changing stream status",
+            ));
+        }
+        Ok(())
+    }
+
+    fn settings(
+        self,
+        table: &TableRecord,
+        context: &RequestContext,
+    ) -> Result<TableSettings, ApiError> {
         let definition = &table.definition;
         let billing = self.billing.unwrap_or(definition.billing);
         match billing {
@@ -123,10 +210,10 @@ impl Asked {
                      BillingMode is PAY_PER_REQUEST",
                 ));
             }
-            BillingMode::Provisioned
-                if self.throughput.is_none() && definition.throughput.is_none() =>
-            {
-                return Err(settings::throughput_required());
+            BillingMode::Provisioned if self.throughput.is_none() && self.billing.is_some() => {
+                return Err(invalid_parameter(
+                    "ProvisionedThroughput must be specified when BillingMode is PROVISIONED",
+                ));
             }
             BillingMode::PayPerRequest | BillingMode::Provisioned => {}
         }
@@ -136,10 +223,17 @@ impl Asked {
         {
             return Err(unchanged(current));
         }
-        let warm = definition
-            .warm
-            .unwrap_or_else(|| settings::warm_at_first(definition.billing, definition.throughput));
+        self.check_encryption(table, context)?;
         let stream = self.stream_setting(table)?;
+        let warm = settings::warm_shown(definition.warm, definition.billing, definition.throughput);
+        let asked_warm = settings::warm(self.warm, warm, billing, Asking::Update, Of::Table)?;
+        // What a table once took at once it takes for ever.
+        let at_first = settings::warm_at_first(billing, self.throughput.or(definition.throughput));
+        let kept = Throughput {
+            read_units: warm.read_units.max(at_first.read_units),
+            write_units: warm.write_units.max(at_first.write_units),
+        };
+        let kept = (kept != at_first && definition.warm != Some(kept)).then_some(kept);
         let (attributes, indexes) =
             index_updates::changes(self.indexes, self.attributes, table, billing)?;
         Ok(TableSettings {
@@ -148,13 +242,40 @@ impl Asked {
             billing: self.billing,
             throughput: self.throughput,
             stream,
-            class: self.class,
+            // A table that never was of another class has none to show.
+            class: self
+                .class
+                .filter(|class| *class != TableClass::Standard || definition.class.is_some()),
             deletion_protection: self.deletion_protection,
-            on_demand: settings::on_demand(self.on_demand, billing, Asking::Update)?,
-            warm: settings::warm(self.warm, warm)?,
+            on_demand: settings::on_demand(self.on_demand, billing, Asking::Update, Of::Table)?,
+            warm: asked_warm.or(kept),
             encryption: self.encryption,
             ttl: Setting::Keep,
         })
+    }
+
+    /// Refuses to encrypt a table as it is encrypted.
+    fn check_encryption(
+        &self,
+        table: &TableRecord,
+        context: &RequestContext,
+    ) -> Result<(), ApiError> {
+        match (&self.encryption, &table.definition.encryption) {
+            (Setting::Unset, None) => {
+                Err(invalid_parameter("Table is already encrypted by default"))
+            }
+            (Setting::Set(asked), Some(current))
+                if asked.key.as_ref().is_some_and(|key| {
+                    *key == key_arn(&context.region, current.key.as_deref())
+                }) =>
+            {
+                Err(invalid_parameter(
+                    "Table is already encrypted with given KMSMasterKeyId. Use KMSMasterKeyId \
+                     parameter if you want to change Master Key",
+                ))
+            }
+            (Setting::Keep | Setting::Unset | Setting::Set(_), _) => Ok(()),
+        }
     }
 
     fn stream_setting(
@@ -204,8 +325,11 @@ fn replica_change(mut update: Fields) -> Result<ReplicaChange, ApiError> {
         (None, Some(mut delete)) => {
             Ok(ReplicaChange::Delete(delete.take_text("RegionName").unwrap_or_default()))
         }
-        (Some(_), Some(_)) | (None, None) => Err(invalid_parameter(
-            "Exactly one of Create, Update, Delete must be specified in a ReplicaUpdate",
+        (None, None) => Err(invalid(
+            "There are no actions specified in the Replica Update Action of the request.",
+        )),
+        (Some(_), Some(_)) => Err(invalid(
+            "Update table operation with more than one type of replica actions not allowed.",
         )),
     }
 }
@@ -222,17 +346,14 @@ fn check_replicas(
     for replica in changes {
         let region = match replica {
             ReplicaChange::Create(region) if *region == context.region || is_replica(region) => {
-                return Err(invalid(format!(
-                    "Failed to create a the new replica of table with name: '{}' because one or \
-                     more replicas already existed as tables.",
-                    table.name
-                )));
+                return Err(replica_exists(&table.name));
             }
             ReplicaChange::Delete(region) if !is_replica(region) => {
-                return Err(invalid(
-                    "Replica specified in the Replica Update or Replica Delete action of the \
-                     request was not found.",
-                ));
+                return Err(invalid(format!(
+                    "Update global table operation failed because one or more replicas were not \
+                     part of the global table. Please retry the request without these replicas: \
+                     [{region}]."
+                )));
             }
             ReplicaChange::Create(region) | ReplicaChange::Delete(region) => region,
         };

@@ -139,6 +139,7 @@ impl RegionState {
             stream_ms: definition.stream.map(|_| new.created_ms),
             pay_per_request_ms: (definition.billing == BillingMode::PayPerRequest)
                 .then_some(new.created_ms),
+            ttl_ms: None,
             throughput_raised_ms: None,
             throughput_lowered_ms: None,
             global: new.global.cloned(),
@@ -246,7 +247,7 @@ impl RegionState {
         note_times(table, &definition, at_ms);
         table.definition = definition;
         table.follow_stream(at_ms);
-        if !change.is_only_ttl() {
+        if !change.is_at_once() {
             table.status = TableStatus::Updating;
         }
         let id = table.id;
@@ -325,6 +326,9 @@ fn note_times(table: &mut TableRecord, after: &TableDefinition, at_ms: u64) {
     let before = &table.definition;
     if after.stream.is_some() && after.stream != before.stream {
         table.stream_ms = Some(at_ms);
+    }
+    if after.ttl != before.ttl {
+        table.ttl_ms = Some(at_ms);
     }
     if after.billing != before.billing && after.billing == BillingMode::PayPerRequest {
         table.pay_per_request_ms = Some(at_ms);

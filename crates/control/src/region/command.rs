@@ -255,9 +255,17 @@ impl TableSettings {
         *self == TableSettings::default()
     }
 
-    /// True when nothing but the time to live changes.
-    pub fn is_only_ttl(&self) -> bool {
-        *self == TableSettings { ttl: self.ttl.clone(), ..TableSettings::default() }
+    /// True when nothing changes but what takes effect at once, so that the table stays ACTIVE.
+    pub fn is_at_once(&self) -> bool {
+        *self
+            == TableSettings {
+                ttl: self.ttl.clone(),
+                deletion_protection: self.deletion_protection,
+                on_demand: self.on_demand,
+                warm: self.warm,
+                encryption: self.encryption.clone(),
+                ..TableSettings::default()
+            }
     }
 }
 

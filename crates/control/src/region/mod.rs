@@ -57,6 +57,9 @@ pub struct TableRecord {
     pub created_ms: u64,
     /// When the latest stream was turned on, also after it was turned off.
     pub stream_ms: Option<u64>,
+    /// When the time to live was last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
     /// When billing last became per request.
     pub pay_per_request_ms: Option<u64>,
     /// When throughput was last raised.
