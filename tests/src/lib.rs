@@ -1,1 +1,3 @@
-//! Support for the integration tests: starts the program and talks to it.
+//! What the tests outside the crates share.
+
+pub mod fuzzed;
