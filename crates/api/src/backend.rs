@@ -55,7 +55,7 @@ pub enum ReplicaChange {
 }
 
 /// Why an item request was not answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
     /// No replica answers; when `maybe_applied` is false the request surely changed nothing.
     #[error("unavailable")]
@@ -69,6 +69,9 @@ pub enum BackendError {
     /// Refused for now because of load; surely not applied.
     #[error("throttled")]
     Throttled,
+    /// A limit of throughput is reached; surely not applied.
+    #[error("throughput exceeded")]
+    Exceeded(Arc<Exceeded>),
     /// The disk of whoever could write it is full; surely not applied.
     #[error("short of disk")]
     NoRoom,
@@ -78,6 +81,19 @@ pub enum BackendError {
     /// Something is broken here: it may have been applied.
     #[error("internal error")]
     Internal,
+}
+
+/// Which limit of throughput was reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exceeded {
+    /// The ARN of the table or index that has it.
+    pub resource: String,
+    /// An index has it, or else the table.
+    pub of_index: bool,
+    /// It is of writes, or else of reads.
+    pub of_writes: bool,
+    /// It is an on-demand maximum, or else provisioned.
+    pub on_demand: bool,
 }
 
 /// Why a change of the catalog was not made.

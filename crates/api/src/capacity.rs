@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use meridian_base::TableId;
 use meridian_control::region::TableRecord;
-use meridian_partition::Done;
+use meridian_partition::{Done, Page, WriteOutcome};
 use meridian_wire::Fields;
 use meridian_wire::json::{Array, Object};
 
@@ -162,6 +162,28 @@ impl Consumed {
             table: write_units(done.old_bytes, done.new_bytes),
             local: touched(local),
             global: touched(done.global_units.iter().filter_map(named)),
+        }
+    }
+
+    /// The cost of a write that was done or not: a condition that does not hold costs what its item
+    /// would, at least one unit.
+    pub fn of_outcome(table: &TableRecord, outcome: &WriteOutcome) -> Self {
+        match outcome {
+            WriteOutcome::Done(done) => Consumed::of_write(table, done),
+            WriteOutcome::ConditionFailed { .. } | WriteOutcome::Conflict => Consumed::from(1.0),
+            WriteOutcome::Refused(_) => Consumed::default(),
+        }
+    }
+
+    /// The cost of a page of a table, a local index included, or of a global index.
+    pub fn of_page(global: Option<&str>, page: &Page, consistency: Consistency) -> Self {
+        let units = read_units(page.bytes, consistency);
+        match global {
+            None => Consumed::from(units + block_units(page.fetched, consistency)),
+            Some(name) => {
+                let global = BTreeMap::from([(name.to_owned(), units)]);
+                Consumed { global, ..Consumed::default() }
+            }
         }
     }
 

@@ -11,9 +11,9 @@ use meridian_control::table::TableStatus;
 use meridian_control::{global, region};
 use meridian_expression::ExpressionError;
 use meridian_model::KeyError;
-use meridian_wire::ApiError;
+use meridian_wire::{ApiError, ThrottlingReason};
 
-use crate::backend::{BackendError, ChangeError};
+use crate::backend::{BackendError, ChangeError, Exceeded};
 use crate::{policies, tags};
 
 /// Says that an item operation found no table.
@@ -72,9 +72,35 @@ pub fn backend(error: BackendError) -> ApiError {
             "The level of configured provisioned throughput for the table was exceeded. Consider \
              increasing your provisioning level with the UpdateTable API."
                 .to_owned(),
+            Vec::new(),
         ),
+        BackendError::Exceeded(limit) => exceeded(&limit),
         BackendError::ResourceNotFound => not_found(),
     }
+}
+
+/// Says which limit of throughput was reached.
+fn exceeded(limit: &Exceeded) -> ApiError {
+    let part = if limit.of_index { "Index" } else { "Table" };
+    let access = if limit.of_writes { "Write" } else { "Read" };
+    let kind = if limit.on_demand { "MaxOnDemandThroughput" } else { "ProvisionedThroughput" };
+    let reason = ThrottlingReason {
+        reason: format!("{part}{access}{kind}Exceeded"),
+        resource: limit.resource.clone(),
+    };
+    if limit.on_demand {
+        let text = "Throughput exceeds the maximum OnDemandThroughput configured on table or index";
+        return ApiError::Throttling(text.to_owned(), vec![reason]);
+    }
+    let text = if limit.of_index {
+        "The level of configured provisioned throughput for one or more global secondary indexes of \
+         the table was exceeded. Consider increasing your provisioning level for the \
+         under-provisioned global secondary indexes with the UpdateTable API"
+    } else {
+        "The level of configured provisioned throughput for the table was exceeded. Consider \
+         increasing your provisioning level with the UpdateTable API."
+    };
+    ApiError::ProvisionedThroughputExceeded(text.to_owned(), vec![reason])
 }
 
 /// Words a refused change of a table.

@@ -9,7 +9,7 @@
 
 pub mod admin;
 pub mod backend;
-mod capacity;
+pub mod capacity;
 mod collections;
 mod context;
 mod describe;
@@ -42,7 +42,7 @@ mod unbuilt;
 mod writes;
 
 pub use backend::{
-    Backend, BackendError, ChangeError, Consistency, ReplicaChange, Size, TableSize,
+    Backend, BackendError, ChangeError, Consistency, Exceeded, ReplicaChange, Size, TableSize,
 };
 pub use context::RequestContext;
 pub use dispatch::{answer, handle};

@@ -3,12 +3,14 @@
 use crate::control::client::ControlError;
 use crate::items::ItemError;
 use crate::items::message::{ItemAnswer, ItemRequest};
+use crate::meters::Access;
 use crate::node::Node;
 use crate::planner;
 use async_trait::async_trait;
 use meridian_api::backend::{
     Backend, BackendError, ChangeError, Consistency, ReplicaChange, Size, TableSize,
 };
+use meridian_api::capacity::{Consumed, read_units};
 use meridian_api::streams::{StreamPage, StreamRead};
 use meridian_api::transact::{
     TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome,
@@ -288,10 +290,14 @@ impl Backend for Node {
         table: &Arc<TableRecord>,
         write: Write,
     ) -> Result<WriteOutcome, BackendError> {
+        self.admit_write(table).await?;
         let key = write.key.encode().into_bytes();
         let request = ItemRequest::Write(Box::new(write));
         match self.items.at_key(table.id, &key, &request).await.map_err(item_error)? {
-            ItemAnswer::Write(outcome) => Ok(outcome),
+            ItemAnswer::Write(outcome) => {
+                self.charge(table, &Consumed::of_outcome(table, &outcome), Access::Write);
+                Ok(outcome)
+            }
             _ => Err(BackendError::Internal),
         }
     }
@@ -302,6 +308,7 @@ impl Backend for Node {
         key: Key,
         consistency: Consistency,
     ) -> Result<GetOutcome, BackendError> {
+        self.admit(table, None, Access::Read).await?;
         let encoded = key.encode().into_bytes();
         let get = Get { key };
         let answer = match consistency {
@@ -311,7 +318,11 @@ impl Backend for Node {
             Consistency::Eventual => self.items.read_anywhere(table.id, &encoded, &get).await,
         };
         match answer.map_err(item_error)? {
-            ItemAnswer::Get(outcome) => Ok(outcome),
+            ItemAnswer::Get(outcome) => {
+                let used = Consumed::from(read_units(outcome.bytes, consistency));
+                self.charge(table, &used, Access::Read);
+                Ok(outcome)
+            }
             _ => Err(BackendError::Internal),
         }
     }
@@ -324,11 +335,16 @@ impl Backend for Node {
         consistency: Consistency,
     ) -> Result<Page, BackendError> {
         let strong = consistency == Consistency::Strong;
-        let from = match index {
-            None => table.id,
-            Some(name) => table.index(name).ok_or(BackendError::ResourceNotFound)?.id,
+        let index = match index {
+            None => None,
+            Some(name) => Some(table.index(name).ok_or(BackendError::ResourceNotFound)?),
         };
-        self.items.page(from, request, strong).await.map_err(item_error)
+        self.admit(table, index, Access::Read).await?;
+        let from = index.map_or(table.id, |index| index.id);
+        let page = self.items.page(from, request, strong).await.map_err(item_error)?;
+        let used = Consumed::of_page(index.map(IndexRecord::name), &page, consistency);
+        self.charge(table, &used, Access::Read);
+        Ok(page)
     }
 
     async fn transact_write(
@@ -336,14 +352,46 @@ impl Backend for Node {
         writes: Vec<TransactWrite>,
         token: Option<TransactToken>,
     ) -> Result<TransactWriteOutcome, BackendError> {
-        self.coordinate(writes, token).await
+        let tables: Vec<_> = writes.iter().map(|one| Arc::clone(&one.table)).collect();
+        for table in &tables {
+            self.admit_write(table).await?;
+        }
+        let outcome = self.coordinate(writes, token).await?;
+        // Both phases count (AWS: transactions).
+        let used = match &outcome {
+            TransactWriteOutcome::Done(done) => {
+                let parts = tables.iter().zip(done);
+                parts.map(|(table, done)| Consumed::of_write(table, done)).collect()
+            }
+            TransactWriteOutcome::Cancelled(_) => vec![Consumed::from(1.0); tables.len()],
+            TransactWriteOutcome::DoneBefore
+            | TransactWriteOutcome::OtherParameters
+            | TransactWriteOutcome::InProgress => Vec::new(),
+        };
+        for (table, mut used) in tables.iter().zip(used) {
+            used.scale(2.0);
+            self.charge(table, &used, Access::Write);
+        }
+        Ok(outcome)
     }
 
     async fn transact_get(
         &self,
         reads: Vec<(Arc<TableRecord>, Key)>,
     ) -> Result<TransactGetOutcome, BackendError> {
-        self.read_together(reads.into_iter().map(|(table, key)| (table.id, key)).collect()).await
+        for (table, _) in &reads {
+            self.admit(table, None, Access::Read).await?;
+        }
+        let tables: Vec<_> = reads.iter().map(|(table, _)| Arc::clone(table)).collect();
+        let keys = reads.into_iter().map(|(table, key)| (table.id, key)).collect();
+        let outcome = self.read_together(keys).await?;
+        if let TransactGetOutcome::Items(found) = &outcome {
+            for (table, found) in tables.iter().zip(found) {
+                let units = 2.0 * read_units(found.bytes, Consistency::Strong);
+                self.charge(table, &Consumed::from(units), Access::Read);
+            }
+        }
+        Ok(outcome)
     }
 
     fn now_ms(&self) -> u64 {

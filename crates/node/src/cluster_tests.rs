@@ -4,6 +4,7 @@ mod damage;
 mod expiry;
 mod full_disk;
 mod indexes;
+mod meters;
 mod region;
 mod streams;
 mod testing;

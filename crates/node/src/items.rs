@@ -12,6 +12,7 @@ mod pages;
 mod serve;
 
 use crate::hosting::{HostedPartition, Hosting};
+use crate::meters::bucket::Buckets;
 use crate::pipeline::Refused;
 use crate::room::Room;
 use crate::transact::Tokens;
@@ -69,6 +70,7 @@ pub struct Items {
     gate: Arc<dyn RegionGate>,
     room: Arc<Room>,
     tokens: Tokens,
+    buckets: Buckets,
 }
 
 /// What an attempt gave.
@@ -91,8 +93,9 @@ impl Items {
         gate: Arc<dyn RegionGate>,
         room: Arc<Room>,
     ) -> Self {
-        let tokens = Tokens::default();
-        Items { node, hosting, peers, catalog, hints: Mutex::default(), gate, room, tokens }
+        let (tokens, buckets) = (Tokens::default(), Buckets::default());
+        let hints = Mutex::default();
+        Items { node, hosting, peers, catalog, hints, gate, room, tokens, buckets }
     }
 
     /// The catalog as this node knows it.
@@ -321,6 +324,6 @@ async fn on_replica(hosted: &HostedPartition, request: ItemRequest) -> Result<It
             hosted.changes(after, limit).await.map(ItemAnswer::Changes)
         }
         // Answered before it comes here.
-        ItemRequest::Token(_) => Err(Refused::Retry),
+        ItemRequest::Token(_) | ItemRequest::Lease(_) => Err(Refused::Retry),
     }
 }

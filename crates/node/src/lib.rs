@@ -23,6 +23,7 @@ pub mod identity;
 mod indexes;
 pub mod items;
 mod lost_log;
+mod meters;
 pub mod network;
 pub mod node;
 pub mod options;

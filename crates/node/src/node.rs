@@ -10,6 +10,7 @@ use crate::control::machine::ControlMachine;
 use crate::hosting::Hosting;
 use crate::identity::{Founder, Founding, IdentityError, IdentityFile};
 use crate::items::Items;
+use crate::meters::Meters;
 use crate::network::PeerNetwork;
 use crate::options::NodeOptions;
 use crate::rebuild::{self, Rebuilds};
@@ -100,6 +101,7 @@ pub struct Node {
     pub regions: Arc<Regions>,
     /// What it knows of its free disk.
     pub room: Arc<Room>,
+    pub(crate) meters: Meters,
     pub(crate) identity_file: IdentityFile,
     pub(crate) identity: Identity,
     pub(crate) network: Arc<PeerNetwork>,
@@ -199,6 +201,7 @@ impl Node {
             log,
             regions,
             room,
+            meters: Meters::default(),
             identity_file,
             identity,
             callers: Mutex::default(),

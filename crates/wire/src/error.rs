@@ -45,11 +45,11 @@ pub enum ApiError {
     /// Too many of something at once.
     LimitExceeded(String),
     /// The table's throughput is used up.
-    ProvisionedThroughputExceeded(String),
+    ProvisionedThroughputExceeded(String, Vec<ThrottlingReason>),
     /// The account's throughput is used up.
     RequestLimitExceeded(String),
     /// Requests come too fast for the control plane.
-    Throttling(String),
+    Throttling(String, Vec<ThrottlingReason>),
     /// An item collection is over 10 GB.
     ItemCollectionSizeLimitExceeded(String),
     /// A transaction was cancelled; one reason per action.
@@ -121,6 +121,15 @@ pub struct CancellationReason {
     pub message: Option<String>,
     /// The item, where the caller asked for it.
     pub item: Option<Item>,
+}
+
+/// Which limit of throughput was reached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ThrottlingReason {
+    /// `TableReadProvisionedThroughputExceeded`, ...
+    pub reason: String,
+    /// The ARN of the table or index.
+    pub resource: String,
 }
 
 /// Whose fault an error is; `server` maps it to a status.
@@ -212,11 +221,11 @@ impl ApiError {
             Self::ResourceNotFound(_) => refusal("ResourceNotFoundException"),
             Self::ResourceInUse(_) => refusal("ResourceInUseException"),
             Self::LimitExceeded(_) => later("LimitExceededException"),
-            Self::ProvisionedThroughputExceeded(_) => {
+            Self::ProvisionedThroughputExceeded(..) => {
                 later("ProvisionedThroughputExceededException")
             }
             Self::RequestLimitExceeded(_) => later("RequestLimitExceeded"),
-            Self::Throttling(_) => {
+            Self::Throttling(..) => {
                 row(AVAILABILITY, "ThrottlingException", Fault::Client, Retry::Later)
             }
             Self::ItemCollectionSizeLimitExceeded(_) => {
@@ -294,9 +303,9 @@ impl ApiError {
             | Self::ResourceNotFound(text)
             | Self::ResourceInUse(text)
             | Self::LimitExceeded(text)
-            | Self::ProvisionedThroughputExceeded(text)
+            | Self::ProvisionedThroughputExceeded(text, _)
             | Self::RequestLimitExceeded(text)
-            | Self::Throttling(text)
+            | Self::Throttling(text, _)
             | Self::ItemCollectionSizeLimitExceeded(text)
             | Self::TransactionConflict(text)
             | Self::TransactionInProgress(text)
@@ -346,11 +355,27 @@ impl ApiError {
                 }
                 array.close();
             }
+            Self::ProvisionedThroughputExceeded(_, reasons) if !reasons.is_empty() => {
+                write_reasons(object.key("ThrottlingReasons"), reasons);
+            }
+            Self::Throttling(_, reasons) if !reasons.is_empty() => {
+                write_reasons(object.key("throttlingReasons"), reasons);
+            }
             _ => {}
         }
         object.close();
         out
     }
+}
+
+fn write_reasons(out: &mut Vec<u8>, reasons: &[ThrottlingReason]) {
+    let mut array = Array::open(out);
+    for reason in reasons {
+        let mut one = Object::open(array.element());
+        one.text("reason", &reason.reason).text("resource", &reason.resource);
+        one.close();
+    }
+    array.close();
 }
 
 impl CancellationReason {

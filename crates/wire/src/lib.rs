@@ -16,7 +16,7 @@ pub mod sigv4;
 pub mod value;
 
 pub use arn::table_name;
-pub use error::{ApiError, CancellationReason, Fault, Retry};
+pub use error::{ApiError, CancellationReason, Fault, Retry, ThrottlingReason};
 pub use operation::Operation;
 pub use shape::{Checked, Fields, Node};
 pub use value::{ValueFault, Wording, write_item, write_value};

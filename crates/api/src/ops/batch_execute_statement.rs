@@ -128,11 +128,11 @@ fn code(error: &ApiError) -> &'static str {
         ApiError::ResourceNotFound(_) => "ResourceNotFound",
         ApiError::ItemCollectionSizeLimitExceeded(_) => "ItemCollectionSizeLimitExceeded",
         ApiError::RequestLimitExceeded(_) => "RequestLimitExceeded",
-        ApiError::ProvisionedThroughputExceeded(_) => "ProvisionedThroughputExceeded",
+        ApiError::ProvisionedThroughputExceeded(..) => "ProvisionedThroughputExceeded",
         ApiError::TransactionConflict(_) => "TransactionConflict",
         ApiError::AccessDenied(_) => "AccessDenied",
         // Surely not applied, to be sent again: the one code that says so.
-        ApiError::Throttling(_) | ApiError::ServiceUnavailable(_) => "ThrottlingError",
+        ApiError::Throttling(..) | ApiError::ServiceUnavailable(_) => "ThrottlingError",
         _ => "InternalServerError",
     }
 }

@@ -172,6 +172,7 @@ impl Answer {
                 }
                 Err(
                     error @ (BackendError::Throttled
+                    | BackendError::Exceeded(_)
                     | BackendError::Timeout
                     | BackendError::NoRoom
                     | BackendError::Unavailable { .. }),

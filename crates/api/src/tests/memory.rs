@@ -74,7 +74,7 @@ impl Memory {
     fn planned(&self, partition: &AttributeValue) -> Result<(), BackendError> {
         let AttributeValue::S(partition) = partition else { return Ok(()) };
         match self.failures.lock().unwrap().get(partition) {
-            Some(error) => Err(*error),
+            Some(error) => Err(error.clone()),
             None => Ok(()),
         }
     }

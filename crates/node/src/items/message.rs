@@ -3,6 +3,7 @@
 //! The first byte is the format, the second the kind.
 
 use super::ItemError;
+use crate::meters::bucket::{Lease, Milli};
 use crate::pipeline::Refused;
 use crate::streams::ChangesAnswer;
 use crate::transact::{TokenAnswer, TokenUse};
@@ -40,6 +41,8 @@ pub enum ItemRequest {
     Changes(Position, usize),
     /// Note that a client's token is used by a transaction, or is not any more.
     Token(TokenUse),
+    /// Give tokens of a throughput limit.
+    Lease(Lease),
 }
 
 impl ItemRequest {
@@ -51,7 +54,7 @@ impl ItemRequest {
             | ItemRequest::Stamped(_)
             | ItemRequest::Changes(..) => true,
             // Repeating it does no harm.
-            ItemRequest::Token(_) => true,
+            ItemRequest::Token(_) | ItemRequest::Lease(_) => true,
             ItemRequest::Write(_)
             | ItemRequest::Replicate(..)
             | ItemRequest::Feed(_)
@@ -88,6 +91,8 @@ pub enum ItemAnswer {
     Stamped(Vec<Stamped>),
     /// To the use of a token.
     Token(TokenAnswer),
+    /// To a lease: how many tokens are given.
+    Leased(Milli),
     /// To a reading of changes.
     Changes(ChangesAnswer),
 }
@@ -154,6 +159,10 @@ pub fn encode_request(to: Destination, request: &ItemRequest) -> Vec<u8> {
             put_var(&mut out, after.0);
             put_var(&mut out, *limit as u64);
         }
+        ItemRequest::Lease(lease) => {
+            out.push(9);
+            lease.encode(&mut out);
+        }
     }
     out
 }
@@ -195,6 +204,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<(Destination, ItemRequest), Decode
             ItemRequest::Stamped(keys.collect::<Result<_, DecodeError>>()?)
         }
         7 => ItemRequest::Token(TokenUse::decode(&mut reader)?),
+        9 => ItemRequest::Lease(Lease::decode(&mut reader)?),
         8 => {
             let after = Position(reader.var()?);
             ItemRequest::Changes(after, usize::try_from(reader.var()?).unwrap_or(usize::MAX))
@@ -303,6 +313,10 @@ pub fn encode_answer(answer: &Result<ItemAnswer, Refused>) -> Vec<u8> {
             list.iter().for_each(|stamped| put_stamped(&mut out, stamped));
         }
         Ok(ItemAnswer::Token(answer)) => out.extend([7, answer.to_u8()]),
+        Ok(ItemAnswer::Leased(given)) => {
+            out.push(9);
+            put_var(&mut out, u64::try_from(*given).unwrap_or(0));
+        }
         Ok(ItemAnswer::Changes(answer)) => {
             out.push(8);
             put_var(&mut out, answer.kept_after.0);
@@ -348,6 +362,7 @@ pub fn decode_answer(bytes: &[u8]) -> Result<Result<ItemAnswer, Refused>, Decode
             Ok(ItemAnswer::Stamped(list?))
         }
         7 => Ok(ItemAnswer::Token(TokenAnswer::from_u8(reader.u8()?)?)),
+        9 => Ok(ItemAnswer::Leased(Milli::try_from(reader.var()?).unwrap_or(Milli::MAX))),
         8 => {
             let (kept_after, end) = (Position(reader.var()?), Position(reader.var()?));
             let count = reader.len()?;

@@ -67,6 +67,7 @@ impl Items {
             | ItemRequest::Transact(_)
             | ItemRequest::Stamped(_)
             | ItemRequest::Token(_)
+            | ItemRequest::Lease(_)
             | ItemRequest::Changes(..) => return Err(Refused::Elsewhere),
         };
         done.map_err(|error| match error {
@@ -87,12 +88,18 @@ impl Items {
             return Err(Refused::NoRoom);
         }
         let kept = request.clone();
+        // Of what is kept in memory only the leader's counts.
+        let leads = || match hosted.group.leading() {
+            Some(_) => Ok(()),
+            None => Err(Refused::NotLeader { hint: hosted.group.leader() }),
+        };
         if let ItemRequest::Token(used) = &request {
-            // Only the leader's notes count.
-            if hosted.group.leading().is_none() {
-                return Err(Refused::NotLeader { hint: hosted.group.leader() });
-            }
+            leads()?;
             return Ok(ItemAnswer::Token(self.tokens.note(hosted.spec.partition, used)));
+        }
+        if let ItemRequest::Lease(lease) = &request {
+            leads()?;
+            return Ok(ItemAnswer::Leased(self.buckets.give(hosted.spec.partition, *lease)));
         }
         match on_replica(hosted, request).await {
             Err(Refused::Held(freeze)) => self.forward(hosted, freeze, kept).await,
@@ -114,6 +121,7 @@ impl Items {
             | ItemRequest::Transact(_)
             | ItemRequest::Stamped(_)
             | ItemRequest::Token(_)
+            | ItemRequest::Lease(_)
             | ItemRequest::Changes(..) => return Err(Refused::Retry),
         }
         let drained = self.gate.drained(hosted.spec.partition, &freeze);
