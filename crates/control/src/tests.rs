@@ -268,6 +268,7 @@ fn later_settings_round_trip() {
         OwnChange::DropPolicy(ExpectedPolicy::Absent),
         OwnChange::Insights(Some(InsightsMode::ThrottledKeys)),
         OwnChange::Insights(None),
+        OwnChange::IndexInsights { index: "by-name".to_owned(), mode: None },
     ];
     let settings = TableSettings::between(&full_definition(), &definition);
     assert!(!settings.is_empty());

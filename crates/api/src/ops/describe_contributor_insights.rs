@@ -13,8 +13,10 @@ pub fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiErro
     let table = insights::table(backend, &name, index.as_deref())?;
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);
-    insights::write(&mut answer, &table);
-    if let Some(insights) = table.own.insights {
+    let insights = insights::of(&table, index.as_deref());
+    let mode = insights.and_then(|insights| insights.mode);
+    insights::write(&mut answer, &table, index.as_deref(), mode, insights::settled(mode));
+    if let Some(insights) = insights {
         Array::open(answer.key("ContributorInsightsRuleList")).close();
         answer.seconds("LastUpdateDateTime", insights.changed_ms);
     }

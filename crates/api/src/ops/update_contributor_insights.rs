@@ -17,16 +17,26 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     };
     let index = fields.take_text("IndexName");
     let name = tables::take_name(&mut fields);
-    insights::table(backend, &name, index.as_deref())?;
-    let changed = backend.change_own(&name, OwnChange::Insights(on.then_some(mode))).await;
-    changed.map_err(|error| change(error, &name))?;
+    let mode = on.then_some(mode);
+    let table = insights::table(backend, &name, index.as_deref())?;
+    let current = insights::of(&table, index.as_deref()).and_then(|insights| insights.mode);
+    let status = match (current == mode, on) {
+        // What is so already stays so, and its time too.
+        (true, _) => insights::settled(mode),
+        (false, true) => "ENABLING",
+        (false, false) => "DISABLING",
+    };
+    if current != mode {
+        let asked = match index.clone() {
+            None => OwnChange::Insights(mode),
+            Some(index) => OwnChange::IndexInsights { index, mode },
+        };
+        let changed = backend.change_own(&name, asked).await;
+        changed.map_err(|error| change(error, &name))?;
+    }
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);
-    if on {
-        answer.text("ContributorInsightsMode", insights::mode_name(mode));
-    }
-    answer.text("ContributorInsightsStatus", if on { "ENABLING" } else { "DISABLING" });
-    answer.text("TableName", &name);
+    insights::write(&mut answer, &table, index.as_deref(), mode, status);
     answer.close();
     Ok(out)
 }

@@ -157,6 +157,8 @@ impl RegionState {
     pub(super) fn index_gone(&mut self, table: TableId, index: TableId) {
         if let Ok(table) = self.table_mut(table) {
             table.indexes.retain(|one| one.id != index);
+            let TableRecord { indexes, own, .. } = table;
+            own.index_insights.retain(|name, _| indexes.iter().any(|one| one.name() == name));
         }
     }
 }

@@ -60,6 +60,9 @@ pub struct OwnSettings {
     /// The switch; none as long as nobody touched it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub insights: Option<Insights>,
+    /// The switches of global indexes, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub index_insights: BTreeMap<String, Insights>,
 }
 
 impl OwnSettings {
@@ -98,6 +101,13 @@ pub enum OwnChange {
     DropPolicy(ExpectedPolicy),
     /// Turns Contributor Insights on, or off.
     Insights(Option<InsightsMode>),
+    /// Turns them on, or off, for a global index.
+    IndexInsights {
+        /// Its name.
+        index: String,
+        /// The mode, to turn them on.
+        mode: Option<InsightsMode>,
+    },
 }
 
 impl RegionState {
@@ -113,6 +123,9 @@ impl RegionState {
             TableStatus::Creating | TableStatus::Deleting => {
                 return Err(Refusal::InUse { status: table.status });
             }
+        }
+        if let OwnChange::IndexInsights { index, .. } = change {
+            table.index(index).ok_or(Refusal::IndexNotFound)?;
         }
         table.own.change(change, at_ms)?;
         Ok(Done::Table(table.id))
@@ -142,6 +155,10 @@ impl OwnSettings {
             }
             OwnChange::Insights(mode) => {
                 self.insights = Some(Insights { mode: *mode, changed_ms: at_ms });
+            }
+            OwnChange::IndexInsights { index, mode } => {
+                let insights = Insights { mode: *mode, changed_ms: at_ms };
+                self.index_insights.insert(index.clone(), insights);
             }
         }
         Ok(())
