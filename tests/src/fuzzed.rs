@@ -19,8 +19,11 @@ use meridian_model::{AttributeValue, Item, Number, decode_value, encode_value};
 use meridian_wire::sigv4::{Credential, Expected, SignedRequest, canonical_request, parse, verify};
 use meridian_wire::{ApiError, Operation, read_request};
 
+/// What is done with the bytes.
+pub type Target = fn(&[u8]);
+
 /// Every target: its name, which is that of its corpus, and what it does.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("json_body", json_body),
     ("condition", condition),
     ("update", update),
