@@ -69,11 +69,11 @@ impl Expiry {
 
     /// Takes away what is due, and goes on with the sweep; tells when to look again.
     async fn look(&mut self, term: u64, attribute: &str) -> Duration {
-        if self.swept.as_ref() != Some(&(term, attribute.to_owned())) {
-            self.swept = Some((term, attribute.to_owned()));
-            self.sweep = Some(None);
-        }
-        match self.step(attribute).await {
+        let done = match self.begin(term, attribute).await {
+            Ok(()) => self.step(attribute).await,
+            Err(why) => Err(why),
+        };
+        match done {
             Ok(pause) => pause,
             Err(why) => {
                 let partition = self.hosted.spec.partition;
@@ -81,6 +81,24 @@ impl Expiry {
                 EVERY
             }
         }
+    }
+
+    /// Begins a sweep, once a term and attribute. It must not pass over an item that was written
+    /// without saying when it expires: so the pipeline knows the attribute, and what it had decided
+    /// before is applied.
+    async fn begin(&mut self, term: u64, attribute: &str) -> Result<(), String> {
+        let wanted = (term, attribute.to_owned());
+        if self.swept.as_ref() == Some(&wanted) {
+            return Ok(());
+        }
+        let mut settings = self.hosted.settings.subscribe();
+        let told = settings.wait_for(|told| told.ttl.as_deref() == Some(attribute));
+        let told = rt::timeout(EVERY, told).await;
+        told.map_err(|_| "the pipeline is not told yet")?.map_err(|e| e.to_string())?;
+        self.hosted.order(Order::Schedule(Vec::new())).await.map_err(|e| e.to_string())?;
+        self.swept = Some(wanted);
+        self.sweep = Some(None);
+        Ok(())
     }
 
     async fn step(&mut self, attribute: &str) -> Result<Duration, String> {

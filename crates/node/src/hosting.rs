@@ -6,7 +6,7 @@
 
 use crate::barrier::Barrier;
 use crate::partition_machine::SharedReplica;
-use crate::pipeline::{Order, Refused, Work};
+use crate::pipeline::{Order, Refused, TableSettings, Work};
 use meridian_base::{GroupId, PartitionId, Position};
 use meridian_model::Key;
 use meridian_partition::read::Stamped;
@@ -35,7 +35,12 @@ pub struct HostedPartition {
     pub barrier: Barrier,
     /// The pipeline's queue.
     pub queue: mpsc::Sender<Work>,
+    /// The settings that stand in the queue, or that the pipeline has taken from it.
+    pub settings: Told,
 }
+
+/// What a pipeline was told.
+pub type Told = watch::Sender<TableSettings>;
 
 fn broken(error: &PartitionError) -> Refused {
     Refused::Broken(error.to_string())
@@ -52,6 +57,13 @@ impl HostedPartition {
         }
         // A pipeline that is gone may have proposed: the outcome is not known.
         answer.await.unwrap_or(Err(Refused::Unknown))
+    }
+
+    /// Tells the pipeline which settings writes are evaluated with from now on.
+    pub async fn tell(&self, settings: &TableSettings) {
+        // A pipeline that is gone needs nothing.
+        let _ = self.queue.send(Work::Settings(settings.clone())).await;
+        self.settings.send_replace(settings.clone());
     }
 
     /// Writes one item, if this replica leads.

@@ -17,7 +17,7 @@ mod feed;
 
 use crate::hosting::HostedPartition;
 use crate::node::Node;
-use crate::pipeline::{Order, TableSettings, Work};
+use crate::pipeline::{Order, TableSettings};
 use crate::task::Task;
 use feed::IndexFeed;
 pub use feed::copy_page;
@@ -36,17 +36,15 @@ const AGAIN: Duration = Duration::from_millis(20);
 struct Indexing {
     node: Arc<Node>,
     hosted: Arc<HostedPartition>,
-    /// What the pipeline knows.
-    told: TableSettings,
     /// The term in which the feeds were started.
     term: Option<u64>,
     feeds: BTreeMap<TableId, Task>,
 }
 
-/// Runs until the replica is closed or the node stops. `told` is what its pipeline knows already.
-pub fn start(node: &Arc<Node>, hosted: &Arc<HostedPartition>, told: TableSettings) {
+/// Runs until the replica is closed or the node stops.
+pub fn start(node: &Arc<Node>, hosted: &Arc<HostedPartition>) {
     let (node, hosted) = (Arc::clone(node), Arc::clone(hosted));
-    let indexing = Indexing { node, hosted, told, term: None, feeds: BTreeMap::new() };
+    let indexing = Indexing { node, hosted, term: None, feeds: BTreeMap::new() };
     rt::spawn(indexing.run());
 }
 
@@ -59,7 +57,9 @@ impl Indexing {
             let now = Arc::clone(&state.borrow_and_update());
             let table = now.table_by_id(self.hosted.spec.table);
             let settings = table.map(TableSettings::of).unwrap_or_default();
-            self.tell(&settings).await;
+            if *self.hosted.settings.borrow() != settings {
+                self.hosted.tell(&settings).await;
+            }
             self.follow_leadership().await;
             self.adjust(settings.indexes);
             let settled = self.drop_readers(&now).await;
@@ -70,16 +70,6 @@ impl Indexing {
                 () = rt::sleep(AGAIN), if !settled => {}
             }
         }
-    }
-
-    /// Tells the pipeline which settings writes are evaluated with.
-    async fn tell(&mut self, settings: &TableSettings) {
-        if self.told == *settings {
-            return;
-        }
-        self.told.clone_from(settings);
-        // A pipeline that is gone needs nothing.
-        let _ = self.hosted.queue.send(Work::Settings(settings.clone())).await;
     }
 
     /// Ends feeds when the leadership ends; waits, when one begins, until this replica shows all

@@ -7,7 +7,7 @@
 //! - A replica that must be rebuilt from a peer holds nothing else back.
 
 use crate::barrier::Barrier;
-use crate::hosting::HostedPartition;
+use crate::hosting::{HostedPartition, Told};
 use crate::node::Node;
 use crate::partition_machine::{PartitionMachine, SharedReplica};
 use crate::pipeline::{self, PipelineOptions, TableSettings};
@@ -171,11 +171,13 @@ async fn serve(
         #[cfg(feature = "planted-bugs")]
         answers_at_once: false,
     });
+    let settings = Told::new(settings);
     let hosted =
-        Arc::new(HostedPartition { spec, group: group.clone(), engine, replica, barrier, queue });
+        HostedPartition { spec, group: group.clone(), engine, replica, barrier, queue, settings };
+    let hosted = Arc::new(hosted);
     node.hosting.add_partition(Arc::clone(&hosted));
     crate::replication::start(node, &hosted);
-    crate::indexes::start(node, &hosted, settings);
+    crate::indexes::start(node, &hosted);
     crate::expiry::start(node, &hosted);
     crate::streams::start(node, &hosted);
     crate::transact::start_recovery(node, &hosted);

@@ -19,7 +19,7 @@ use crate::requests;
 use meridian_base::{Clock, GroupId, NodeId, PartitionId, RegionId, TableId};
 use meridian_model::{KeyKind, KeyRange, KeySchema};
 use meridian_node::barrier::Barrier;
-use meridian_node::hosting::HostedPartition;
+use meridian_node::hosting::{HostedPartition, Told};
 use meridian_node::partition_machine::SharedReplica;
 use meridian_node::pipeline::{self, PipelineOptions};
 use meridian_partition::{Evaluator, PartitionReplica, PartitionSpec};
@@ -123,7 +123,15 @@ impl Parts {
             barrier: barrier.clone(),
             answers_at_once: self.bug == Some(Bug::AnswersAtOnce),
         });
-        let hosted = HostedPartition { spec: spec(), group, engine, replica, barrier, queue };
+        let hosted = HostedPartition {
+            spec: spec(),
+            group,
+            engine,
+            replica,
+            barrier,
+            queue,
+            settings: Told::default(),
+        };
         Ok(Endpoint { life: self.life, hosted: Arc::new(hosted) })
     }
 
