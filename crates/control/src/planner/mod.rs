@@ -256,7 +256,7 @@ fn finished_tables(view: &View<'_>) -> Vec<Step> {
     };
     let tables = view.state.tables().values().filter(|table| pending(table.status));
     let led = tables.filter(|table| table.partitions.iter().all(|p| view.groups.contains_key(p)));
-    led.filter(|table| indexes_ready(view, table))
+    led.filter(|table| indexes_ready(view, table) && table.streamless.is_empty())
         .map(|table| Step::Propose(Command::TableActive { table: table.id }))
         .collect()
 }

@@ -4,8 +4,9 @@ use super::model::{DEAD, Group, LIVE, Luck, Model, SILENT};
 use super::*;
 use crate::global::tests::{Cluster, REGIONS, upsert};
 use crate::node::NodeState;
-use crate::region::Refusal;
 use crate::region::tests::{Region, addresses};
+use crate::region::{Refusal, Setting, TableSettings};
+use crate::table::StreamView;
 use meridian_model::KeyRange;
 use proptest::prelude::*;
 
@@ -56,6 +57,29 @@ fn a_new_table_is_spread_over_nodes_zones_and_leaders() {
         model.converge();
         assert_eq!(model.region.state.tables()["t"].status, TableStatus::Active);
     }
+}
+
+#[test]
+fn a_table_is_active_only_when_every_partition_keeps_its_changes_for_the_stream() {
+    let mut model = Model::with_nodes(3);
+    model.create("t", 2).unwrap();
+    model.converge();
+    let stream = Setting::Set(StreamView::NewImage);
+    let settings = TableSettings { stream, ..TableSettings::default() };
+    model.region.done(Command::UpdateTable { name: "t".to_owned(), settings, at_ms: 1 });
+    let status = |model: &Model| model.region.state.tables()["t"].status;
+    model.converge();
+    assert_eq!(status(&model), TableStatus::Updating);
+    let (table, partitions) = {
+        let table = &model.region.state.tables()["t"];
+        (table.id, table.partitions.clone())
+    };
+    for partition in partitions {
+        assert_eq!(status(&model), TableStatus::Updating);
+        model.region.done(Command::StreamStarted { table, partition });
+        model.converge();
+    }
+    assert_eq!(status(&model), TableStatus::Active);
 }
 
 #[test]
