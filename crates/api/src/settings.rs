@@ -11,7 +11,12 @@ const UNITS_MAX: u64 = 1_000_000_000_000;
 
 /// Takes `BillingMode`.
 pub fn billing(fields: &mut Fields) -> Option<BillingMode> {
-    fields.take_text("BillingMode").map(|mode| match mode.as_str() {
+    billing_member(fields, "BillingMode")
+}
+
+/// Takes a billing mode under another name.
+pub fn billing_member(fields: &mut Fields, member: &str) -> Option<BillingMode> {
+    fields.take_text(member).map(|mode| match mode.as_str() {
         "PAY_PER_REQUEST" => BillingMode::PayPerRequest,
         _ => BillingMode::Provisioned,
     })

@@ -295,7 +295,7 @@ impl Backend for Node {
         let request = ItemRequest::Write(Box::new(write));
         match self.items.at_key(table.id, &key, &request).await.map_err(item_error)? {
             ItemAnswer::Write(outcome) => {
-                self.charge(table, &Consumed::of_outcome(table, &outcome), Access::Write);
+                self.charge(table, Access::Write, || Consumed::of_outcome(table, &outcome));
                 Ok(outcome)
             }
             _ => Err(BackendError::Internal),
@@ -319,8 +319,8 @@ impl Backend for Node {
         };
         match answer.map_err(item_error)? {
             ItemAnswer::Get(outcome) => {
-                let used = Consumed::from(read_units(outcome.bytes, consistency));
-                self.charge(table, &used, Access::Read);
+                let used = || Consumed::from(read_units(outcome.bytes, consistency));
+                self.charge(table, Access::Read, used);
                 Ok(outcome)
             }
             _ => Err(BackendError::Internal),
@@ -342,8 +342,8 @@ impl Backend for Node {
         self.admit(table, index, Access::Read).await?;
         let from = index.map_or(table.id, |index| index.id);
         let page = self.items.page(from, request, strong).await.map_err(item_error)?;
-        let used = Consumed::of_page(index.map(IndexRecord::name), &page, consistency);
-        self.charge(table, &used, Access::Read);
+        let used = || Consumed::of_page(index.map(IndexRecord::name), &page, consistency);
+        self.charge(table, Access::Read, used);
         Ok(page)
     }
 
@@ -370,7 +370,7 @@ impl Backend for Node {
         };
         for (table, mut used) in tables.iter().zip(used) {
             used.scale(2.0);
-            self.charge(table, &used, Access::Write);
+            self.charge(table, Access::Write, || used);
         }
         Ok(outcome)
     }
@@ -388,7 +388,7 @@ impl Backend for Node {
         if let TransactGetOutcome::Items(found) = &outcome {
             for (table, found) in tables.iter().zip(found) {
                 let units = 2.0 * read_units(found.bytes, Consistency::Strong);
-                self.charge(table, &Consumed::from(units), Access::Read);
+                self.charge(table, Access::Read, || Consumed::from(units));
             }
         }
         Ok(outcome)

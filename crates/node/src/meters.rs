@@ -174,15 +174,20 @@ impl Node {
         Ok(())
     }
 
-    /// Notes what a request used.
-    pub fn charge(&self, table: &TableRecord, used: &Consumed, access: Access) {
+    /// Notes what a request used, which is worked out only where there is a limit.
+    pub fn charge(&self, table: &TableRecord, access: Access, used: impl FnOnce() -> Consumed) {
+        let is_limited = |index: &IndexRecord| index_limit(table, index, access).is_some();
+        if table_limit(table, access).is_none() && !table.indexes.iter().any(is_limited) {
+            return;
+        }
+        let used = used();
         if table_limit(table, access).is_some() {
             let units = used.table + used.local.values().sum::<f64>();
             self.meters.use_up(table.id, access, units);
         }
         for (name, units) in &used.global {
             if let Some(index) = table.index(name)
-                && index_limit(table, index, access).is_some()
+                && is_limited(index)
             {
                 self.meters.use_up(index.id, access, *units);
             }

@@ -9,7 +9,7 @@ use meridian_wire::{ApiError, Fields};
 use crate::backend::Backend;
 use crate::context::RequestContext;
 use crate::errors::{change, in_use, invalid_parameter};
-use crate::{global_tables, unbuilt};
+use crate::{global_tables, settings, unbuilt};
 
 const UNBUILT: [&str; 3] = [
     "GlobalTableProvisionedWriteCapacityAutoScalingSettingsUpdate",
@@ -26,10 +26,7 @@ pub async fn run(
     let name = global_tables::take_name(&mut fields);
     let (table, global) = global_tables::find(backend, &name)?;
     unbuilt::parameters(&fields, &UNBUILT)?;
-    let billing = fields.take_text("GlobalTableBillingMode").map(|mode| match mode.as_str() {
-        "PROVISIONED" => BillingMode::Provisioned,
-        _ => BillingMode::PayPerRequest,
-    });
+    let billing = settings::billing_member(&mut fields, "GlobalTableBillingMode");
     let write = fields.take_number("GlobalTableProvisionedWriteCapacityUnits");
     let write = write.and_then(|units| u64::try_from(units).ok());
     let after = billing.unwrap_or(table.definition.billing);
