@@ -123,7 +123,9 @@ impl GlobalState {
         }
         match to {
             RegionStatus::Draining { target } => self.target_fits(name, target)?,
-            RegionStatus::Lost if !self.another_serves(name) => return Err(Refusal::LastRegion),
+            RegionStatus::Lost | RegionStatus::Evacuated if !self.another_serves(name) => {
+                return Err(Refusal::LastRegion);
+            }
             RegionStatus::Active
             | RegionStatus::Evacuated
             | RegionStatus::Lost

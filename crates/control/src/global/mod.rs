@@ -6,6 +6,7 @@
 //! # Invariants
 //!
 //! - A region's epoch grows by one with each move of its status, and every move is a legal one.
+//! - From the first region on, one region at least takes traffic.
 //! - A global table has at least one replica that is Active.
 //! - Region numbers and node ids are never given to another.
 //!

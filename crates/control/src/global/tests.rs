@@ -125,6 +125,7 @@ fn a_move_names_the_epoch_and_a_fitting_target() {
     // The target dies: the drain can still be aborted, since the region itself goes on.
     cluster.moved(c, RegionStatus::Lost).unwrap();
     assert_eq!(cluster.moved(a, RegionStatus::Lost), Err(Refusal::LastRegion));
+    assert_eq!(cluster.moved(a, RegionStatus::Evacuated), Err(Refusal::LastRegion));
     cluster.moved(a, RegionStatus::Active).unwrap();
     assert_eq!(cluster.moved(a, RegionStatus::Lost), Err(Refusal::LastRegion));
 }
