@@ -11,6 +11,8 @@
 //!   applied (and, if it writes nothing, leadership was confirmed after the request arrived).
 //! - A closed version is never above an own write that is not applied, nor above both the clock
 //!   and every version applied: a successor's floor can exceed it.
+//! - Commit times never fall within a partition, whoever leads; none is given out at or below one
+//!   that was closed.
 //!
 //! Tested by `evaluator/tests.rs`, against a naive model, with applied and dropped decisions.
 
@@ -86,6 +88,16 @@ pub struct Closed {
     pub position: Position,
 }
 
+/// A closed commit time: what was committed at or before it is applied, and stands in the change log
+/// up to the position; nothing more will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClosedCommits {
+    /// The time, ms since the epoch.
+    pub commit_ms: u64,
+    /// The position of the last change of that time or before.
+    pub position: Position,
+}
+
 /// The evaluator of one partition. Belongs to the pipeline task of the leader.
 pub struct Evaluator {
     engine: Arc<dyn Engine>,
@@ -106,6 +118,10 @@ pub struct Evaluator {
     /// That of the last write of this region.
     own_position: Position,
     marks: Marks,
+    /// At least every commit time given out; more than every one promised to be over.
+    commit_ms: u64,
+    /// That of the last sealed drain.
+    sealed: Position,
     parked: BTreeSet<(Version, Vec<u8>)>,
     overlay: Overlay,
     transactions: Transactions,
@@ -121,6 +137,10 @@ struct Flight {
     /// Version and position of its first write of this region.
     first: Option<(Hlc, Position)>,
     last: Hlc,
+    /// When it was sealed.
+    commit_ms: u64,
+    /// The last position of the drain before it.
+    before: Position,
 }
 
 impl Evaluator {
@@ -138,6 +158,8 @@ impl Evaluator {
             position: Position(0),
             own_position: Position(0),
             marks: Marks::default(),
+            commit_ms: 0,
+            sealed: Position(0),
             parked: BTreeSet::new(),
             overlay: Overlay::default(),
             transactions: Transactions::default(),
@@ -199,6 +221,8 @@ impl Evaluator {
         self.position = header.position;
         self.own_position = header.position;
         self.marks = Marks::load(self.engine.as_ref(), &self.spec)?;
+        self.commit_ms = header.committed_ms.max(self.last.ms());
+        self.sealed = header.position;
         self.parked = self.load_parked()?;
         self.overlay = Overlay::default();
         self.transactions = self.load_transactions()?;
@@ -243,16 +267,21 @@ impl Evaluator {
         &self.marks
     }
 
-    /// Closes the open drain; none when it decided nothing.
-    pub fn seal(&mut self, commit_ms: u64) -> Option<Sealed> {
+    /// Closes the open drain, with a commit time that is not before the last one; none when it
+    /// decided nothing.
+    pub fn seal(&mut self, now_ms: u64) -> Option<Sealed> {
         if self.open.is_empty() {
             return None;
         }
+        self.commit_ms = self.commit_ms.max(now_ms);
+        let commit_ms = self.commit_ms;
         let sequence = self.sequence;
         let mutations = std::mem::take(&mut self.open);
         self.open_bytes = 0;
         let first = self.open_first.take();
-        self.in_flight.push_back(Flight { sequence, first, last: self.last });
+        let (last, before) = (self.last, self.sealed);
+        self.sealed = self.position;
+        self.in_flight.push_back(Flight { sequence, first, last, commit_ms, before });
         self.sequence = Sequence(sequence.0.saturating_add(1));
         let batch = Batch { incarnation: self.incarnation, sequence, commit_ms, mutations };
         Some(Sealed { sequence, command: Command::Batch(batch).encode() })
@@ -286,6 +315,19 @@ impl Evaluator {
                 self.last = self.last.max(safe);
                 Closed { version: safe, position: self.own_position }
             }
+        }
+    }
+
+    /// Promises that nothing will be committed at or before the time given. As with
+    /// [`Evaluator::close`], confirm leadership before relying on it.
+    pub fn close_commits(&mut self, now_ms: u64) -> ClosedCommits {
+        self.commit_ms = self.commit_ms.max(now_ms.saturating_add(1));
+        match self.in_flight.front() {
+            Some(first) => ClosedCommits {
+                commit_ms: now_ms.min(first.commit_ms.saturating_sub(1)),
+                position: first.before,
+            },
+            None => ClosedCommits { commit_ms: now_ms, position: self.sealed },
         }
     }
 

@@ -80,6 +80,8 @@ pub struct Header {
     pub items: u64,
     /// Their size as DynamoDB counts it, bytes.
     pub item_bytes: u64,
+    /// The latest time at which something was committed, ms since the epoch.
+    pub committed_ms: u64,
 }
 
 /// Cursors, announcements and the freeze.
@@ -97,6 +99,8 @@ pub struct Marks {
 }
 
 const HEADER_FORMAT: u8 = 1;
+/// With the time of the last commit at the end.
+const HEADER_FORMAT_TIMED: u8 = 2;
 const MARKS_FORMAT: u8 = 1;
 /// With what was fed at the end; written only where there is some.
 const MARKS_FORMAT_FED: u8 = 2;
@@ -127,12 +131,18 @@ impl Header {
         ] {
             put_var(&mut body, part);
         }
-        checked(HEADER_FORMAT, &body)
+        if self.committed_ms == 0 {
+            return checked(HEADER_FORMAT, &body);
+        }
+        put_var(&mut body, self.committed_ms);
+        checked(HEADER_FORMAT_TIMED, &body)
     }
 
     /// Reads the stored form.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = unchecked(HEADER_FORMAT, bytes)?;
+        let timed = bytes.first() == Some(&HEADER_FORMAT_TIMED);
+        let format = if timed { HEADER_FORMAT_TIMED } else { HEADER_FORMAT };
+        let mut reader = unchecked(format, bytes)?;
         let header = Header {
             applied: if read_flag(&mut reader)? {
                 Some(LogPosition { term: reader.var()?, index: LogIndex(reader.var()?) })
@@ -149,6 +159,7 @@ impl Header {
             stranded: reader.var()?,
             items: reader.var()?,
             item_bytes: reader.var()?,
+            committed_ms: if timed { reader.var()? } else { 0 },
         };
         reader.end()?;
         Ok(header)

@@ -35,7 +35,9 @@ pub mod transact;
 pub use changes::{ChangesPage, CopyFrom, CopyPage, ReadLimits, copy_page, outgoing, read_changes};
 pub use command::{Batch, Command, ItemMutation, Mutation, Note};
 pub use error::PartitionError;
-pub use evaluator::{Closed, Due, Evaluated, Evaluator, Replicated, ReplicatedOutcome, Sealed};
+pub use evaluator::{
+    Closed, ClosedCommits, Due, Evaluated, Evaluator, Replicated, ReplicatedOutcome, Sealed,
+};
 pub use feed::{Feed, IndexEntry, entries_of_change, entry_of_stored};
 pub use header::{Freeze, Header, LogPosition, Marks, Reader};
 pub use layout::PartitionSpec;

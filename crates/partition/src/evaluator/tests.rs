@@ -11,6 +11,7 @@ use meridian_base::RegionId;
 use meridian_base::limits::ITEM_BYTES_MAX;
 use meridian_model::item_bytes;
 
+mod commits;
 mod expiry;
 mod model;
 mod replicated;

@@ -76,6 +76,7 @@ fn header() -> Header {
         stranded: 2,
         items: 3,
         item_bytes: 400,
+        committed_ms: 0,
     }
 }
 
@@ -113,6 +114,12 @@ fn marks_keep_every_kind_of_reader() {
         ..Marks::default()
     };
     assert_eq!(Marks::decode(&marks.encode()), Ok(marks));
+}
+
+#[test]
+fn a_header_keeps_the_time_of_the_last_commit() {
+    let header = Header { committed_ms: u64::MAX, ..header() };
+    assert_eq!(Header::decode(&header.encode()), Ok(header));
 }
 
 /// Reads a stored form and writes it again.

@@ -154,6 +154,7 @@ impl Staged {
 
     fn accept(&mut self, spec: &PartitionSpec, batch: Batch) {
         self.header.sequence = batch.sequence;
+        self.header.committed_ms = self.header.committed_ms.max(batch.commit_ms);
         for mutation in batch.mutations {
             match mutation {
                 Mutation::Item(item) => self.item(spec, item, batch.commit_ms),
