@@ -12,8 +12,8 @@ use meridian_model::Key;
 use meridian_partition::read::Stamped;
 use meridian_partition::transact::{LeftBehind, Transact, TransactAnswer};
 use meridian_partition::{
-    Closed, Feed, Get, GetOutcome, Page, PageRequest, PartitionError, PartitionSpec, Replicated,
-    Write, WriteOutcome, read,
+    Closed, ClosedCommits, Feed, Get, GetOutcome, Page, PageRequest, PartitionError, PartitionSpec,
+    Replicated, Write, WriteOutcome, read,
 };
 use meridian_raft::Group;
 use meridian_storage::Engine;
@@ -121,6 +121,11 @@ impl HostedPartition {
     /// Closes a version, if this replica leads.
     pub async fn close(&self) -> Result<Closed, Refused> {
         self.ask(Work::Close).await
+    }
+
+    /// Closes a commit time, if this replica leads.
+    pub async fn close_commits(&self) -> Result<ClosedCommits, Refused> {
+        self.ask(Work::CloseCommits).await
     }
 
     /// Waits until a strong read may look at the engine.

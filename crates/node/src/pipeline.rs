@@ -371,6 +371,11 @@ impl Pipeline {
                 let evaluated = Ok(Evaluated::Answer { outcome: closed, after: None });
                 self.settle(evaluated, reply);
             }
+            Work::CloseCommits(reply) => {
+                let closed = self.options.evaluator.close_commits(now_ms);
+                let evaluated = Ok(Evaluated::Answer { outcome: closed, after: None });
+                self.settle(evaluated, reply);
+            }
         }
     }
 

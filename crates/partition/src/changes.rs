@@ -107,6 +107,13 @@ pub struct CopyFrom {
     after: Option<Vec<u8>>,
 }
 
+impl CopyFrom {
+    /// True while items are left: they come before the tombstones.
+    pub fn has_items(&self) -> bool {
+        !self.tombstones
+    }
+}
+
 /// Some items and tombstones as changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyPage {

@@ -14,7 +14,7 @@ use crate::{PartitionError, PartitionSpec};
 use meridian_base::change::{Received, read_region};
 use meridian_base::codec::{DecodeError, Reader as Bytes, put_var};
 use meridian_base::{Hlc, Incarnation, LogIndex, PartitionId, Position, RegionId, Sequence};
-use meridian_storage::Engine;
+use meridian_storage::{Engine, View};
 use std::collections::BTreeMap;
 
 /// A Raft log id: one leader a term, so term and index suffice.
@@ -167,7 +167,16 @@ impl Header {
 
     /// Reads a partition's header; the default one when the partition is new.
     pub fn load(engine: &dyn Engine, spec: &PartitionSpec) -> Result<Self, PartitionError> {
-        match engine.get(&layout::header_key(spec.partition))? {
+        Header::stored(engine.get(&layout::header_key(spec.partition))?)
+    }
+
+    /// Reads the header that belongs to the items of a view.
+    pub fn of_view(view: &dyn View, spec: &PartitionSpec) -> Result<Self, PartitionError> {
+        Header::stored(view.get(&layout::header_key(spec.partition))?)
+    }
+
+    fn stored(bytes: Option<Vec<u8>>) -> Result<Self, PartitionError> {
+        match bytes {
             None => Ok(Header::default()),
             Some(bytes) => Header::decode(&bytes).map_err(PartitionError::corrupt("header")),
         }

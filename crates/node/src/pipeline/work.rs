@@ -6,7 +6,9 @@ use meridian_control::table::IndexStatus;
 use meridian_model::GlobalIndex;
 use meridian_partition::header::{Freeze, Reader};
 use meridian_partition::transact::{LeftBehind, Transact, TransactAnswer};
-use meridian_partition::{Closed, Due, Evaluator, Feed, Replicated, Write, WriteOutcome};
+use meridian_partition::{
+    Closed, ClosedCommits, Due, Evaluator, Feed, Replicated, Write, WriteOutcome,
+};
 use tokio::sync::oneshot;
 
 /// Why a partition did not answer.
@@ -120,6 +122,8 @@ pub enum Work {
     Order(Order, Reply<bool>),
     /// A closed version to announce.
     Close(Reply<Closed>),
+    /// A closed commit time.
+    CloseCommits(Reply<ClosedCommits>),
 }
 
 impl Work {
@@ -134,6 +138,7 @@ impl Work {
             Work::Settings(_) => false,
             Work::Order(_, reply) => reply.is_closed(),
             Work::Close(reply) => reply.is_closed(),
+            Work::CloseCommits(reply) => reply.is_closed(),
         }
     }
 
@@ -148,6 +153,7 @@ impl Work {
             Work::Settings(_) => {}
             Work::Order(_, reply) => drop(reply.send(Err(refused))),
             Work::Close(reply) => drop(reply.send(Err(refused))),
+            Work::CloseCommits(reply) => drop(reply.send(Err(refused))),
         }
     }
 }
