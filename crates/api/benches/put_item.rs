@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt as _;
+use meridian_api::backups::Restorable;
 use meridian_api::streams::{StreamPage, StreamRead};
 use meridian_api::transact::{
     TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome,
@@ -18,7 +19,7 @@ use meridian_api::{
 use meridian_base::{LogIndex, NodeId, PartitionId, RegionId};
 use meridian_control::NodeAddresses;
 use meridian_control::region::{
-    Command, OwnChange, PartitionPlacement, RegionState, TableRecord, TableSettings,
+    Command, OwnChange, PartitionPlacement, RegionState, RestoreSource, TableRecord, TableSettings,
 };
 use meridian_control::table::{BillingMode, OnDemandMaximum, TableDefinition};
 use meridian_model::{Key, KeyAttribute, KeyKind, KeyRange, KeySchema};
@@ -68,6 +69,23 @@ impl Backend for Nowhere {
         &self,
         _: &str,
         _: Vec<ReplicaChange>,
+    ) -> Result<Arc<TableRecord>, ChangeError> {
+        Err(NOT_HERE.into())
+    }
+
+    fn archives(&self) -> bool {
+        false
+    }
+
+    async fn restorable(&self, _: &TableRecord) -> Result<Option<Restorable>, BackendError> {
+        Err(NOT_HERE)
+    }
+
+    async fn restore_table(
+        &self,
+        _: &str,
+        _: TableDefinition,
+        _: RestoreSource,
     ) -> Result<Arc<TableRecord>, ChangeError> {
         Err(NOT_HERE.into())
     }
@@ -179,6 +197,7 @@ fn table() -> Arc<TableRecord> {
             forced: None,
             global: None,
             own: Vec::new(),
+            restore: None,
             created_ms: 0,
         },
     ];

@@ -9,11 +9,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::backups::Restorable;
 use crate::streams::{StreamPage, StreamRead};
 use crate::transact::{TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome};
 use async_trait::async_trait;
 use meridian_base::PartitionId;
-use meridian_control::region::{OwnChange, TableRecord, TableSettings};
+use meridian_control::region::{OwnChange, RestoreSource, TableRecord, TableSettings};
 use meridian_control::table::TableDefinition;
 use meridian_model::Key;
 use meridian_partition::{GetOutcome, Page, PageRequest, Write, WriteOutcome};
@@ -150,6 +151,20 @@ pub trait Backend: Send + Sync {
         &self,
         name: &str,
         changes: Vec<ReplicaChange>,
+    ) -> Result<Arc<TableRecord>, ChangeError>;
+
+    /// Whether this region has an archive configured, without which nothing can be restored.
+    fn archives(&self) -> bool;
+
+    /// Returns which times of a table the archive can bring back; none while it can bring back none.
+    async fn restorable(&self, table: &TableRecord) -> Result<Option<Restorable>, BackendError>;
+
+    /// Makes a table and begins to fill it from the archive; returns it CREATING.
+    async fn restore_table(
+        &self,
+        name: &str,
+        definition: TableDefinition,
+        source: RestoreSource,
     ) -> Result<Arc<TableRecord>, ChangeError>;
 
     /// Begins to delete a table; returns it DELETING.

@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod backend;
+pub mod backups;
 pub mod capacity;
 mod collections;
 mod context;

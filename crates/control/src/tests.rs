@@ -5,7 +5,7 @@
 
 use crate::global::{self, GlobalState, RegionStatus};
 use crate::node::NodeAddresses;
-use crate::region::tests::{Region, addresses, create, definition, placed};
+use crate::region::tests::{Region, addresses, create, definition, placed, restore_source};
 use crate::region::{
     self, ExpectedPolicy, InsightsMode, Learner, OwnChange, RegionState, Replicas, Setting,
     TableSettings,
@@ -76,6 +76,7 @@ fn region_commands() -> Vec<region::Command> {
             forced: Some(table),
             global: Some(snapshot()),
             own: Vec::new(),
+            restore: None,
             created_ms: 1_700_000_000_000,
         },
         Command::TableActive { table },
@@ -269,6 +270,8 @@ fn later_settings_round_trip() {
         OwnChange::Insights(Some(InsightsMode::ThrottledKeys)),
         OwnChange::Insights(None),
         OwnChange::IndexInsights { index: "by-name".to_owned(), mode: None },
+        OwnChange::Recovery(Some(35)),
+        OwnChange::Recovery(None),
     ];
     let settings = TableSettings::between(&full_definition(), &definition);
     assert!(!settings.is_empty());
@@ -285,8 +288,10 @@ fn later_settings_round_trip() {
             forced: None,
             global: None,
             own: own.clone(),
+            restore: Some(restore_source()),
             created_ms: 1,
         },
+        region::Command::PartitionRestored { table: TableId(1), partition: PartitionId(16), at_ms },
     ]);
     for command in commands {
         assert_eq!(region::Command::decode(&command.encode()), Ok(command));

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use meridian_api::backend::{
     Backend, BackendError, ChangeError, Consistency, ReplicaChange, Size, TableSize,
 };
+use meridian_api::backups::Restorable;
 use meridian_api::capacity::{Consumed, read_units};
 use meridian_api::streams::{StreamPage, StreamRead};
 use meridian_api::transact::{
@@ -19,7 +20,8 @@ use meridian_base::{PartitionId, TableId};
 use meridian_control::global::{self, Command as GlobalCommand};
 use meridian_control::planner::{Limits, View, place_table};
 use meridian_control::region::{
-    Command, CommandResult, IndexRecord, OwnChange, Refusal, TableRecord, TableSettings,
+    Command, CommandResult, IndexRecord, OwnChange, Refusal, RestoreSource, TableRecord,
+    TableSettings,
 };
 use meridian_control::table::{IndexStatus, TableDefinition, TableStatus};
 use meridian_model::{Key, KeyRange};
@@ -94,6 +96,7 @@ impl Node {
                 forced,
                 global: global.clone(),
                 own: own.to_vec(),
+                restore: None,
                 created_ms: self.options.clock.now_ms(),
             };
             match self.control.region(&command).await.map_err(control_error)? {
@@ -275,6 +278,23 @@ impl Backend for Node {
         }
         self.note_global(name).await?;
         Ok(with_status(&*self.record(name)?, TableStatus::Updating))
+    }
+
+    fn archives(&self) -> bool {
+        false
+    }
+
+    async fn restorable(&self, _: &TableRecord) -> Result<Option<Restorable>, BackendError> {
+        Ok(None)
+    }
+
+    async fn restore_table(
+        &self,
+        _: &str,
+        _: TableDefinition,
+        _: RestoreSource,
+    ) -> Result<Arc<TableRecord>, ChangeError> {
+        Err(ChangeError::Backend(BackendError::Unavailable { maybe_applied: false }))
     }
 
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {

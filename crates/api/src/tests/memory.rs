@@ -13,7 +13,7 @@ use meridian_base::{Cause, LogIndex, NodeId, PartitionId, Position, RegionId, Ta
 use meridian_control::NodeAddresses;
 use meridian_control::region::{
     Catalog, Command, Done as Changed, OwnChange, PartitionPlacement, Refusal as RegionRefusal,
-    RegionState, TableRecord, TableSettings,
+    RegionState, RestoreSource, TableRecord, TableSettings,
 };
 use meridian_control::table::{GlobalSnapshot, IndexStatus, ReplicaStatus, TableDefinition};
 use meridian_model::{
@@ -23,6 +23,7 @@ use meridian_partition::{
     Action, Done, GetOutcome, Page, PageRequest, Refusal, Write, WriteOutcome, index,
 };
 
+use crate::backups::Restorable;
 use crate::reads;
 use crate::streams::{StreamChange, StreamPage, StreamRead};
 use crate::transact::{
@@ -194,6 +195,7 @@ impl Backend for Memory {
                 forced: None,
                 global: None,
                 own,
+                restore: None,
                 created_ms: NOW_MS,
             },
         )
@@ -238,6 +240,23 @@ impl Backend for Memory {
             }
         }
         self.change(name, Command::SetGlobal { table: table.id, global: Some(global) })
+    }
+
+    fn archives(&self) -> bool {
+        false
+    }
+
+    async fn restorable(&self, _: &TableRecord) -> Result<Option<Restorable>, BackendError> {
+        Ok(None)
+    }
+
+    async fn restore_table(
+        &self,
+        _: &str,
+        _: TableDefinition,
+        _: RestoreSource,
+    ) -> Result<Arc<TableRecord>, ChangeError> {
+        Err(ChangeError::Backend(BackendError::Unavailable { maybe_applied: false }))
     }
 
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {

@@ -247,8 +247,8 @@ fn indexes_ready(view: &View<'_>, table: &TableRecord) -> bool {
     })
 }
 
-/// Tables that are being made or changed, of which every partition has a leader and the indexes and the
-/// stream are ready.
+/// Tables that are being made or changed, of which every partition has a leader, the indexes and the
+/// stream are ready and nothing is still to be restored.
 fn finished_tables(view: &View<'_>) -> Vec<Step> {
     let pending = |status| match status {
         TableStatus::Creating | TableStatus::Updating => true,
@@ -256,7 +256,9 @@ fn finished_tables(view: &View<'_>) -> Vec<Step> {
     };
     let tables = view.state.tables().values().filter(|table| pending(table.status));
     let led = tables.filter(|table| table.partitions.iter().all(|p| view.groups.contains_key(p)));
-    led.filter(|table| indexes_ready(view, table) && table.streamless.is_empty())
+    let filled = led.filter(|table| table.streamless.is_empty() && !table.is_being_restored());
+    filled
+        .filter(|table| indexes_ready(view, table))
         .map(|table| Step::Propose(Command::TableActive { table: table.id }))
         .collect()
 }

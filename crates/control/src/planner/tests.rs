@@ -4,7 +4,7 @@ use super::model::{DEAD, Group, LIVE, Luck, Model, SILENT};
 use super::*;
 use crate::global::tests::{Cluster, REGIONS, upsert};
 use crate::node::NodeState;
-use crate::region::tests::{Region, addresses};
+use crate::region::tests::{Region, addresses, create, placed, restore_source};
 use crate::region::{Refusal, Setting, TableSettings};
 use crate::table::StreamView;
 use meridian_model::KeyRange;
@@ -79,6 +79,28 @@ fn a_table_is_active_only_when_every_partition_keeps_its_changes_for_the_stream(
         model.region.done(Command::StreamStarted { table, partition });
         model.converge();
     }
+    assert_eq!(status(&model), TableStatus::Active);
+}
+
+#[test]
+fn a_table_is_active_only_when_every_partition_is_restored() {
+    let mut model = Model::with_nodes(3);
+    let mut create = create("t", placed(2, &[1, 2, 3]));
+    if let Command::CreateTable { restore, .. } = &mut create {
+        *restore = Some(restore_source());
+    }
+    model.region.done(create);
+    let status = |model: &Model| model.region.state.tables()["t"].status;
+    let (table, partitions) = {
+        let table = &model.region.state.tables()["t"];
+        (table.id, table.partitions.clone())
+    };
+    for partition in partitions {
+        model.converge();
+        assert_eq!(status(&model), TableStatus::Creating);
+        model.region.done(Command::PartitionRestored { table, partition, at_ms: 1 });
+    }
+    model.converge();
     assert_eq!(status(&model), TableStatus::Active);
 }
 

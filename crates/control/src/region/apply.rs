@@ -10,7 +10,10 @@
 use super::apply_indexes::check_index_changes;
 use super::command::{Command, CommandResult, Done, PartitionPlacement, Refusal, TableSettings};
 use super::own::{OwnChange, OwnSettings};
-use super::{PartitionRecord, RegionState, Replicas, STREAM_KEPT_MS, StreamRecord, TableRecord};
+use super::{
+    PartitionRecord, RegionState, Replicas, Restore, RestoreSource, STREAM_KEPT_MS, StreamRecord,
+    TableRecord,
+};
 use crate::table::{BillingMode, GlobalSnapshot, TableDefinition, TableStatus};
 use meridian_base::limits::TABLES_MAX;
 use meridian_base::{LogIndex, PartitionId, RegionId, TableId};
@@ -39,6 +42,7 @@ struct NewTable<'a> {
     forced: Option<TableId>,
     global: Option<&'a GlobalSnapshot>,
     own: &'a [OwnChange],
+    restore: Option<&'a RestoreSource>,
     created_ms: u64,
 }
 
@@ -61,10 +65,13 @@ impl RegionState {
                 forced,
                 global,
                 own,
+                restore,
                 created_ms,
             } => {
-                let (forced, global, created_ms) = (*forced, global.as_ref(), *created_ms);
-                let new = NewTable { definition, partitions, forced, global, own, created_ms };
+                let (forced, created_ms) = (*forced, *created_ms);
+                let (global, restore) = (global.as_ref(), restore.as_ref());
+                let new =
+                    NewTable { definition, partitions, forced, global, own, restore, created_ms };
                 self.create_table(name, &new)
             }
             Command::TableActive { table } => self.table_active(*table),
@@ -78,6 +85,9 @@ impl RegionState {
                 let table = self.table_mut(*table)?;
                 table.streamless.retain(|one| one != partition);
                 Ok(Done::Table(table.id))
+            }
+            Command::PartitionRestored { table, partition, at_ms } => {
+                self.partition_restored(*table, *partition, *at_ms)
             }
             Command::IndexFilled { index, partition } => self.index_filled(*index, *partition),
             Command::ChangeOwn { name, change, at_ms } => self.change_own(name, change, *at_ms),
@@ -129,7 +139,13 @@ impl RegionState {
         let mut own = OwnSettings::default();
         new.own.iter().try_for_each(|change| own.change(change, new.created_ms))?;
         let id = self.claim_table_id(region, new.forced)?;
-        let partitions = new.partitions.iter().map(|p| self.add_partition(id, p)).collect();
+        let partitions: Vec<PartitionId> =
+            new.partitions.iter().map(|p| self.add_partition(id, p)).collect();
+        let restore = new.restore.map(|source| Restore {
+            source: source.clone(),
+            pending: partitions.clone(),
+            done_ms: None,
+        });
         let definition = new.definition.clone();
         let mut record = TableRecord {
             id,
@@ -150,6 +166,7 @@ impl RegionState {
             streams: Vec::new(),
             streamless: Vec::new(),
             index_of: None,
+            restore,
         };
         record.follow_stream(new.created_ms);
         self.tables.insert(record.name.clone(), record);
@@ -231,6 +248,22 @@ impl RegionState {
             }
             TableStatus::Deleting => Err(Refusal::InUse { status: table.status }),
         }
+    }
+
+    fn partition_restored(
+        &mut self,
+        id: TableId,
+        partition: PartitionId,
+        at_ms: u64,
+    ) -> CommandResult {
+        let table = self.table_mut(id)?;
+        if let Some(restore) = &mut table.restore {
+            restore.pending.retain(|one| *one != partition);
+            if restore.pending.is_empty() && restore.done_ms.is_none() {
+                restore.done_ms = Some(at_ms);
+            }
+        }
+        Ok(Done::Table(id))
     }
 
     fn update_table(&mut self, name: &str, change: &TableSettings, at_ms: u64) -> CommandResult {

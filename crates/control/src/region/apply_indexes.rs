@@ -77,6 +77,7 @@ impl RegionState {
             own: super::OwnSettings::default(),
             indexes: Vec::new(),
             index_of: Some(id),
+            restore: None,
             ..table.clone()
         };
         let index = self.claim_table_id(region, None)?;

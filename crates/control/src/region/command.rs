@@ -7,8 +7,8 @@
 //!
 //! Tested by `region/tests.rs`; sample bytes in `samples/`.
 
-use super::Replicas;
 use super::own::OwnChange;
+use super::{Replicas, RestoreSource};
 use crate::node::NodeAddresses;
 use crate::stored::{self, Stored};
 use crate::table::{
@@ -334,6 +334,9 @@ pub enum Command {
         /// What belongs to this region's copy alone.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         own: Vec<OwnChange>,
+        /// What to fill it from before it is ACTIVE.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        restore: Option<RestoreSource>,
         /// Now.
         created_ms: u64,
     },
@@ -370,6 +373,17 @@ pub enum Command {
         /// The partition.
         #[serde(with = "stored::id")]
         partition: PartitionId,
+    },
+    /// A partition of a table that is being restored is filled.
+    PartitionRestored {
+        /// The table.
+        #[serde(with = "stored::id")]
+        table: TableId,
+        /// The partition.
+        #[serde(with = "stored::id")]
+        partition: PartitionId,
+        /// Now.
+        at_ms: u64,
     },
     /// All items of a table's partition are in an index.
     IndexFilled {

@@ -27,7 +27,8 @@ pub use command::{
     Setting, TableSettings,
 };
 pub use own::{
-    ExpectedPolicy, Insights, InsightsMode, OwnChange, OwnSettings, ResourcePolicy, TAGS_MAX,
+    ExpectedPolicy, Insights, InsightsMode, OwnChange, OwnSettings, Recovery, ResourcePolicy,
+    TAGS_MAX,
 };
 
 use crate::node::{NodeAddresses, NodeState};
@@ -87,6 +88,38 @@ pub struct TableRecord {
     /// table that no user sees; its name is `table/index`, which no user's table can have.
     #[serde(with = "stored::id_option", default, skip_serializing_if = "Option::is_none")]
     pub index_of: Option<TableId>,
+    /// What it was restored from, or is being restored from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
+}
+
+/// What a table is restored from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreSource {
+    /// The id of the source table.
+    #[serde(with = "stored::id")]
+    pub table: TableId,
+    /// Its name.
+    pub table_name: String,
+    /// Its ARN.
+    pub table_arn: String,
+    /// The ARN of the backup; none where it is a moment that is restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_arn: Option<String>,
+    /// The moment of the source's history, ms since the Unix epoch.
+    pub at_ms: u64,
+}
+
+/// How far a table is restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    /// From what.
+    pub source: RestoreSource,
+    /// The partitions of this table that are not filled yet.
+    #[serde(with = "stored::id_list")]
+    pub pending: Vec<PartitionId>,
+    /// When the last one was filled, ms since the Unix epoch.
+    pub done_ms: Option<u64>,
 }
 
 /// A stream of a table.
@@ -156,6 +189,11 @@ impl TableRecord {
             stream.off_ms.is_none_or(|off| off.saturating_add(STREAM_KEPT_MS) > now_ms)
         };
         self.streams.iter().any(kept)
+    }
+
+    /// True while partitions are still to be filled from an archive.
+    pub fn is_being_restored(&self) -> bool {
+        self.restore.as_ref().is_some_and(|restore| !restore.pending.is_empty())
     }
 
     /// True when item requests are answered: from ACTIVE until deletion begins.

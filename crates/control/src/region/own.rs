@@ -1,5 +1,5 @@
 //! Settings that belong to one region's copy of a table and are never copied to another: tags, the
-//! resource policy, the switch of Contributor Insights.
+//! resource policy, the switch of Contributor Insights, point-in-time recovery.
 //!
 //! # Invariants
 //!
@@ -45,6 +45,15 @@ pub struct Insights {
     pub changed_ms: u64,
 }
 
+/// Point-in-time recovery as it is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// How many days are kept.
+    pub days: u32,
+    /// When it was turned on, ms since the Unix epoch.
+    pub since_ms: u64,
+}
+
 /// All of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OwnSettings {
@@ -63,6 +72,9 @@ pub struct OwnSettings {
     /// The switches of global indexes, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub index_insights: BTreeMap<String, Insights>,
+    /// Point-in-time recovery, while it is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
 }
 
 impl OwnSettings {
@@ -108,6 +120,8 @@ pub enum OwnChange {
         /// The mode, to turn them on.
         mode: Option<InsightsMode>,
     },
+    /// Turns point-in-time recovery on, or changes the days that it keeps; none turns it off.
+    Recovery(Option<u32>),
 }
 
 impl RegionState {
@@ -159,6 +173,10 @@ impl OwnSettings {
             OwnChange::IndexInsights { index, mode } => {
                 let insights = Insights { mode: *mode, changed_ms: at_ms };
                 self.index_insights.insert(index.clone(), insights);
+            }
+            OwnChange::Recovery(days) => {
+                let since_ms = self.recovery.map_or(at_ms, |on| on.since_ms);
+                self.recovery = days.map(|days| Recovery { days, since_ms });
             }
         }
         Ok(())

@@ -40,6 +40,16 @@ pub(crate) fn placed(parts: u32, voters: &[u64]) -> Vec<PartitionPlacement> {
     KeyRange::full().split_evenly(parts).into_iter().map(place).collect()
 }
 
+pub(crate) fn restore_source() -> RestoreSource {
+    RestoreSource {
+        table: TableId((2 << 48) | 1),
+        table_name: "orders".to_owned(),
+        table_arn: "arn:aws:dynamodb:eu-west-1:000000000000:table/orders".to_owned(),
+        backup_arn: None,
+        at_ms: 1_700_000_000_000,
+    }
+}
+
 pub(crate) fn create(name: &str, partitions: Vec<PartitionPlacement>) -> Command {
     Command::CreateTable {
         name: name.to_owned(),
@@ -48,6 +58,7 @@ pub(crate) fn create(name: &str, partitions: Vec<PartitionPlacement>) -> Command
         forced: None,
         own: Vec::new(),
         global: None,
+        restore: None,
         created_ms: 1_000,
     }
 }
@@ -160,6 +171,37 @@ fn a_table_lives_from_creating_to_gone() {
     assert!(region.state.partition_gone(PartitionId(GroupId::FIRST_PARTITION)));
     assert!(!region.state.partition_gone(PartitionId(GroupId::FIRST_PARTITION + 4)));
     assert_eq!(region.done(create("t", placed(1, &[1]))), Done::Table(TableId((2 << 48) | 2)));
+}
+
+#[test]
+fn a_restored_table_knows_which_partitions_are_still_to_be_filled() {
+    let mut region = Region::with_nodes(3);
+    let mut command = create("t", placed(2, &[1, 2, 3]));
+    if let Command::CreateTable { restore, .. } = &mut command {
+        *restore = Some(restore_source());
+    }
+    let Done::Table(table) = region.done(command) else { panic!("no table was made") };
+    let first = PartitionId(GroupId::FIRST_PARTITION);
+    let second = PartitionId(first.0 + 1);
+    let mut fill = |partition, at_ms| {
+        region.done(Command::PartitionRestored { table, partition, at_ms });
+        let record = &region.state.tables()["t"];
+        let restore = record.restore.clone().unwrap();
+        assert_eq!(record.is_being_restored(), restore.done_ms.is_none());
+        (restore.pending, restore.done_ms)
+    };
+    for _ in 0..2 {
+        assert_eq!(fill(first, 5), (vec![second], None));
+    }
+    assert_eq!(fill(second, 6), (Vec::new(), Some(6)));
+    assert_eq!(fill(second, 7), (Vec::new(), Some(6)));
+    let creating = Refusal::InUse { status: TableStatus::Creating };
+    assert_eq!(region.refused(delete("t")), creating);
+    let (name, force) = ("t".to_owned(), true);
+    region.done(Command::DeleteTable { name, force });
+    region.done(Command::TableGone { table });
+    let late = Command::PartitionRestored { table, partition: second, at_ms: 8 };
+    assert_eq!(region.refused(late), Refusal::TableNotFound);
 }
 
 #[test]
@@ -379,11 +421,12 @@ fn any_replicas() -> impl Strategy<Value = Replicas> {
 
 fn any_create() -> impl Strategy<Value = Command> {
     let voters = prop::collection::vec(1u64..7, 1..4);
-    (any_name(), 1u32..6, voters, prop::option::weighted(0.2, any_table())).prop_map(
-        |(name, parts, voters, id)| {
+    let restores = prop::bool::weighted(0.3);
+    (any_name(), 1u32..6, voters, prop::option::weighted(0.2, any_table()), restores).prop_map(
+        |(name, parts, voters, id, restores)| {
             let mut command = create(&name, placed(parts, &voters));
-            if let Command::CreateTable { forced, .. } = &mut command {
-                *forced = id;
+            if let Command::CreateTable { forced, restore, .. } = &mut command {
+                (*forced, *restore) = (id, restores.then(restore_source));
             }
             command
         },
@@ -391,6 +434,12 @@ fn any_create() -> impl Strategy<Value = Command> {
 }
 
 fn any_command() -> impl Strategy<Value = Command> {
+    let restored = (any_table(), 16u64..30).prop_map(|(table, partition)| {
+        Command::PartitionRestored { table, partition: PartitionId(partition), at_ms: 4 }
+    });
+    let recovery = (any_name(), prop::option::of(1u32..36)).prop_map(|(name, days)| {
+        Command::ChangeOwn { name, change: OwnChange::Recovery(days), at_ms: 5 }
+    });
     let replicas =
         (16u64..30, 1u64..4, any_replicas()).prop_map(|(id, expected_epoch, replicas)| {
             Command::PartitionReplicas { partition: PartitionId(id), expected_epoch, replicas }
@@ -408,6 +457,8 @@ fn any_command() -> impl Strategy<Value = Command> {
         2 => (any_name(), any::<bool>()).prop_map(|(name, force)| Command::DeleteTable { name, force }),
         2 => any_table().prop_map(|table| Command::TableGone { table }),
         4 => replicas,
+        4 => restored,
+        1 => recovery,
         1 => any_node().prop_map(|node| Command::DrainNode { node }),
         1 => any_node().prop_map(|node| Command::ActivateNode { node }),
         1 => (any_node(), 1u64..3).prop_map(|(node, loss)| Command::LoseNodeLog { node, loss }),
@@ -431,6 +482,10 @@ pub(crate) fn check_invariants(state: &RegionState) {
         assert!(ranges.windows(2).all(|w| w[0].end.as_ref() == Some(&w[1].start)), "a gap");
         assert!(table.partitions.iter().all(|id| state.partitions[id].table == table.id));
         assert!(table.partitions.iter().all(|id| owned.insert(*id)), "shared by two tables");
+        if let Some(restore) = &table.restore {
+            assert!(restore.pending.iter().all(|id| table.partitions.contains(id)));
+            assert_eq!(restore.pending.is_empty(), restore.done_ms.is_some());
+        }
     }
     assert_eq!(owned.len(), state.partitions.len(), "a partition without a table");
     for (id, partition) in &state.partitions {
@@ -527,6 +582,21 @@ fn what_belongs_to_one_region_changes_without_a_status() {
     let mode = Some(InsightsMode::ThrottledKeys);
     let insights = change(OwnChange::Insights(mode)).1.own.insights;
     assert_eq!(insights, Some(Insights { mode, changed_ms: 5_000 }));
+}
+
+#[test]
+fn recovery_knows_since_when_it_is_on() {
+    let mut region = Region::with_nodes(3);
+    region.active_table("t");
+    let mut recovery = |days, at_ms| {
+        let change = OwnChange::Recovery(days);
+        region.done(Command::ChangeOwn { name: "t".to_owned(), change, at_ms });
+        region.state.tables()["t"].own.recovery
+    };
+    assert_eq!(recovery(Some(35), 5), Some(Recovery { days: 35, since_ms: 5 }));
+    assert_eq!(recovery(Some(1), 6), Some(Recovery { days: 1, since_ms: 5 }));
+    assert_eq!(recovery(None, 7), None);
+    assert_eq!(recovery(Some(2), 8), Some(Recovery { days: 2, since_ms: 8 }));
 }
 
 #[test]
