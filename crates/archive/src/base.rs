@@ -107,6 +107,8 @@ pub struct BaseEnd {
     pub position: Position,
     /// No change up to `position` was committed later, ms since the epoch.
     pub commit_ms: u64,
+    /// No change after `position` was committed at or before this time, ms since the epoch.
+    pub closed_ms: u64,
     /// How many chunks the base has.
     pub chunks: u32,
     /// How many items they hold.
@@ -121,7 +123,9 @@ impl BaseEnd {
         let mut out = Kind::End.start();
         let (partition, position, chunks) =
             (self.partition.0, self.position.0, u64::from(self.chunks));
-        for value in [partition, position, self.commit_ms, chunks, self.items, self.bytes] {
+        let times = [self.commit_ms, self.closed_ms];
+        let counts = [chunks, self.items, self.bytes];
+        for value in [partition, position].into_iter().chain(times).chain(counts) {
             put_var(&mut out, value);
         }
         out
@@ -134,6 +138,7 @@ impl BaseEnd {
             partition: PartitionId(body.var()?),
             position: Position(body.var()?),
             commit_ms: body.var()?,
+            closed_ms: body.var()?,
             chunks: body.var32()?,
             items: body.var()?,
             bytes: body.var()?,

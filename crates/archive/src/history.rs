@@ -89,6 +89,13 @@ fn replay<'a>(changes: impl Iterator<Item = &'a ArchivedChange>) -> Vec<Archived
     state.into_iter().filter_map(present).collect()
 }
 
+/// The latest time of which nothing follows the first `upto` changes.
+fn closed_ms(history: &[ArchivedChange], upto: usize) -> u64 {
+    let later = history[upto..].iter().map(|change| change.commit_ms).min();
+    let everything = history.iter().map(|change| change.commit_ms).max().unwrap_or(0) + 9;
+    later.map_or(everything, |ms| ms - 1)
+}
+
 struct Archive {
     key: DataKey,
     prefix: TablePrefix,
@@ -138,6 +145,7 @@ impl Archive {
             partition,
             position,
             commit_ms: newest.unwrap_or(0) + slack_ms,
+            closed_ms: closed_ms(history, upto),
             chunks: u32::try_from(items.len().div_ceil(size)).unwrap(),
             items: items.len() as u64,
             bytes: items.iter().map(ArchivedItem::bytes).sum(),
@@ -153,9 +161,7 @@ impl Archive {
     }
 
     fn put_watermark(&mut self, history: &[ArchivedChange], upto: usize) {
-        let later = history[upto..].iter().map(|change| change.commit_ms).min();
-        let everything = history.iter().map(|change| change.commit_ms).max().unwrap_or(0) + 9;
-        let commit_ms = later.map_or(everything, |ms| ms - 1);
+        let commit_ms = closed_ms(history, upto);
         let position = Position(upto as u64);
         let watermark = Watermark { partition: PARTITION, position, commit_ms };
         self.put(ObjectName::Watermark { partition: PARTITION }, watermark.encode());

@@ -56,7 +56,11 @@ impl RestorePlan {
         let earliest_ms = earliest.ok_or(ArchiveError::NoBase { partition })?;
         let base =
             newest(&whole, at_ms).ok_or(ArchiveError::TooEarly { asked_ms: at_ms, earliest_ms })?;
-        let segments = cover(partition, names, base.position, watermark.position)?;
+        // Behind a base at which the time was over, nothing of it follows.
+        let over =
+            whole.iter().filter(|later| later.closed_ms >= at_ms).map(|later| later.position);
+        let upto = over.chain([watermark.position]).filter(|upto| *upto >= base.position).min();
+        let segments = cover(partition, names, base.position, upto.unwrap_or_default())?;
         Ok(RestorePlan { at_ms, base, segments })
     }
 
@@ -64,6 +68,23 @@ impl RestorePlan {
     pub fn chunks(&self) -> impl Iterator<Item = ObjectName> {
         chunks(self.base)
     }
+}
+
+/// The newest whole base of a partition, and up to where the segments reach from it without a hole;
+/// none without a base.
+pub fn reach(
+    partition: PartitionId,
+    names: &[ObjectName],
+    bases: &[BaseEnd],
+) -> Option<(BaseEnd, Position)> {
+    let base = newest(&whole_bases(partition, names, bases), u64::MAX)?;
+    let mut reached = base.position;
+    for (first, last) in ranges(partition, names) {
+        if first <= reached.next() {
+            reached = reached.max(last);
+        }
+    }
+    Some((base, reached))
 }
 
 /// The objects of a partition that are needed for no time at or after `keep_from_ms`: bases before
@@ -117,6 +138,17 @@ fn newest(whole: &[BaseEnd], at_ms: u64) -> Option<BaseEnd> {
     old_enough.max_by_key(|base| base.position).copied()
 }
 
+/// The positions that each segment of a partition holds, in order.
+fn ranges(partition: PartitionId, names: &[ObjectName]) -> Vec<(Position, Position)> {
+    let range = |name: &ObjectName| match *name {
+        ObjectName::Log { partition: of, first, last } if of == partition => Some((first, last)),
+        _ => None,
+    };
+    let mut ranges: Vec<(Position, Position)> = names.iter().filter_map(range).collect();
+    ranges.sort_unstable();
+    ranges
+}
+
 /// The fewest segments that hold every position after `after` up to `upto`, in order.
 fn cover(
     partition: PartitionId,
@@ -124,17 +156,7 @@ fn cover(
     after: Position,
     upto: Position,
 ) -> Result<Vec<ObjectName>, ArchiveError> {
-    let mut ranges: Vec<(Position, Position)> = names
-        .iter()
-        .filter_map(|name| match *name {
-            ObjectName::Log { partition: of, first, last } if of == partition => {
-                Some((first, last))
-            }
-            _ => None,
-        })
-        .collect();
-    ranges.sort_unstable();
-    let mut ranges = ranges.into_iter().peekable();
+    let mut ranges = ranges(partition, names).into_iter().peekable();
     let (mut segments, mut covered) = (Vec::new(), after);
     let mut best: Option<(Position, Position)> = None;
     while covered < upto {

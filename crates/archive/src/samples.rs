@@ -46,7 +46,15 @@ fn chunk() -> BaseChunk {
 fn end() -> BaseEnd {
     let position = Position(299);
     let commit_ms = 1_700_000_000_000;
-    BaseEnd { partition: PARTITION, position, commit_ms, chunks: 2, items: 4, bytes: 24 }
+    BaseEnd {
+        partition: PARTITION,
+        position,
+        commit_ms,
+        closed_ms: commit_ms + 90,
+        chunks: 2,
+        items: 4,
+        bytes: 24,
+    }
 }
 
 fn watermark() -> Watermark {

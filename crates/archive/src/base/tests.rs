@@ -38,13 +38,14 @@ fn one_kind_is_not_read_as_another() {
 
 proptest! {
     #[test]
-    fn bases_round_trip(number: u32, items: BTreeMap<Vec<u8>, Vec<u8>>, n: [u64; 4]) {
+    fn bases_round_trip(number: u32, items: BTreeMap<Vec<u8>, Vec<u8>>, n: [u64; 5]) {
         let chunk = chunk(number, items);
         prop_assert_eq!(BaseChunk::decode("b", &chunk.encode()), Ok(chunk.clone()));
         let end = BaseEnd {
             partition: PartitionId(n[0]),
             position: Position(n[1]),
             commit_ms: n[2],
+            closed_ms: n[4],
             chunks: number,
             items: n[3],
             bytes: chunk.items.iter().map(ArchivedItem::bytes).sum(),

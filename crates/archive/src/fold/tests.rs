@@ -19,8 +19,15 @@ fn chunks() -> [BaseChunk; 2] {
 
 fn fold() -> Fold {
     let position = Position(10);
-    let end =
-        BaseEnd { partition: PARTITION, position, commit_ms: 100, chunks: 2, items: 3, bytes: 6 };
+    let end = BaseEnd {
+        partition: PARTITION,
+        position,
+        commit_ms: 100,
+        closed_ms: 0,
+        chunks: 2,
+        items: 3,
+        bytes: 6,
+    };
     Fold::new(end, 200)
 }
 

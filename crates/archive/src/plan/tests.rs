@@ -8,7 +8,7 @@ fn log(first: u64, last: u64) -> ObjectName {
 
 fn base(position: u64, commit_ms: u64, chunks: u32) -> BaseEnd {
     let position = Position(position);
-    BaseEnd { partition: PARTITION, position, commit_ms, chunks, items: 0, bytes: 0 }
+    BaseEnd { partition: PARTITION, position, commit_ms, closed_ms: 0, chunks, items: 0, bytes: 0 }
 }
 
 fn listed(base: BaseEnd) -> Vec<ObjectName> {
