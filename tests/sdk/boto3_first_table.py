@@ -106,7 +106,10 @@ def settings(table):
 def pages(table):
     paginator = table.meta.client.get_paginator("scan")
     seen = set()
-    for page in paginator.paginate(TableName=table.name, PaginationConfig={"PageSize": 7}):
+    everything = paginator.paginate(
+        TableName=table.name, ConsistentRead=True, PaginationConfig={"PageSize": 7}
+    )
+    for page in everything:
         seen.update((i["artist"], int(i["song"])) for i in page["Items"])
     assert len(seen) == 60, len(seen)
     parallel = 0

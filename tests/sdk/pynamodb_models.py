@@ -89,15 +89,15 @@ try:
 except PutError as error:
     assert error.cause_response_code == "ConditionalCheckFailedException", error
 
-found = list(Thread.query("rust", Thread.subject.between("s10", "s19"), Thread.views > 15, page_size=3))
+found = list(Thread.query("rust", Thread.subject.between("s10", "s19"), Thread.views > 15, page_size=3, consistent_read=True))
 assert [t.views for t in found] == [16, 17, 18, 19]
 most = next(iter(Thread.by_views.query("rust", scan_index_forward=False, consistent_read=True, limit=1)))
 assert most.views == 104
 until("the index has all", lambda: len(list(Thread.by_author.query("a1"))) == 10)
-assert Thread.count("rust", filter_condition=Thread.tags.contains("hot")) == 1
+assert Thread.count("rust", filter_condition=Thread.tags.contains("hot"), consistent_read=True) == 1
 keys = [("rust", f"s{n:02}") for n in range(30)]
 assert len(list(Thread.batch_get(keys, consistent_read=True))) == 30
-assert sum(1 for _ in Thread.scan(page_size=7)) == 30
+assert sum(1 for _ in Thread.scan(page_size=7, consistent_read=True)) == 30
 
 connection = Connection(host=ENDPOINT, region="us-east-1")
 with TransactWrite(connection=connection) as transaction:
@@ -115,7 +115,7 @@ try:
     raise AssertionError("the condition holds")
 except TransactWriteError as error:
     assert error.cancellation_reasons[0].code == "ConditionalCheckFailed", error
-Thread.get("go", "new")
+Thread.get("go", "new", consistent_read=True)
 
 Thread.delete_table()
 until("the table is gone", lambda: not Thread.exists())

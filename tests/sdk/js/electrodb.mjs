@@ -96,8 +96,8 @@ const { data: moon } = await Task.query
   .where(({ points }, { gt }) => gt(points, 7))
   .go({ order: "desc", consistent: true });
 assert.deepEqual(moon.map((one) => one.points), [15, 13, 11, 9]);
-const first = await Task.query.own({ project: "sun" }).go({ limit: 4 });
-const second = await Task.query.own({ project: "sun" }).go({ limit: 4, cursor: first.cursor });
+const first = await Task.query.own({ project: "sun" }).go({ limit: 4, consistent: true });
+const second = await Task.query.own({ project: "sun" }).go({ limit: 4, cursor: first.cursor, consistent: true });
 assert.deepEqual([...first.data, ...second.data].map((one) => one.points), [0, 2, 4, 6, 8, 10, 12, 14]);
 await until("the index has the team", async () => {
   const { data } = await work.collections.team({ team: "red" }).go({ pages: "all" });
@@ -106,7 +106,7 @@ await until("the index has the team", async () => {
 const { data: some } = await Task.get([
   { project: "sun", task: "t00" },
   { project: "sun", task: "t01" },
-]).go();
+]).go({ consistent: true });
 assert.equal(some.length, 1);
 
 const moved = await work.transaction
@@ -132,7 +132,7 @@ const { data: read } = await work.transaction
   .go();
 assert.deepEqual([read[0].item.level, read[1].item.status], [5, "done"]);
 await Task.delete({ project: "moon", task: "t01" }).go();
-assert.equal((await Task.scan.go({ pages: "all" })).data.length, 29);
+assert.equal((await Task.scan.go({ pages: "all", consistent: true })).data.length, 29);
 
 await client.send(new DeleteTableCommand({ TableName: table }));
 console.log("1 passed, 0 failed");

@@ -89,7 +89,7 @@ const puts = Array.from({ length: 25 }, (_, at) => ({
 const written = await documents.send(new BatchWriteCommand({ RequestItems: { [TableName]: puts } }));
 assert.deepEqual(written.UnprocessedItems, {});
 const Keys = [3, 4, 99].map((at) => ({ sensor: "s1", at }));
-const got = await documents.send(new BatchGetCommand({ RequestItems: { [TableName]: { Keys } } }));
+const got = await documents.send(new BatchGetCommand({ RequestItems: { [TableName]: { Keys, ConsistentRead: true } } }));
 assert.equal(got.Responses[TableName].length, 2);
 
 const updated = await send(UpdateCommand, {
@@ -107,6 +107,7 @@ await assert.rejects(
 
 const query = {
   TableName,
+  ConsistentRead: true,
   KeyConditionExpression: "sensor = :s AND #at BETWEEN :from AND :to",
   ExpressionAttributeNames: { "#at": "at" },
   ExpressionAttributeValues: { ":s": "s1", ":from": 5, ":to": 20 },
@@ -118,7 +119,8 @@ for await (const page of paginateQuery({ client: documents, pageSize: 3 }, query
 }
 assert.deepEqual(seen, Array.from({ length: 16 }, (_, n) => 20 - n));
 let scanned = 0;
-for await (const page of paginateScan({ client: documents, pageSize: 4 }, { TableName })) scanned += page.Count;
+const all = { TableName, ConsistentRead: true };
+for await (const page of paginateScan({ client: documents, pageSize: 4 }, all)) scanned += page.Count;
 assert.equal(scanned, 26);
 await until("the index has all", async () => {
   const page = await send(QueryCommand, {
