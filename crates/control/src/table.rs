@@ -151,6 +151,8 @@ pub enum DefinitionError {
     ThroughputMismatch,
 }
 
+impl stored::Stored for TableDefinition {}
+
 impl TableDefinition {
     /// The type of an attribute.
     pub fn kind_of(&self, name: &str) -> Option<KeyKind> {

@@ -73,6 +73,7 @@ fn options(config: &NodeConfig, kind: Kind, switch: Switch) -> anyhow::Result<No
         free_bytes: Arc::new(meridian_storage::free_bytes),
         switch,
         clock: Arc::new(SystemClock),
+        archive: None,
         alone: kind == Kind::Dev,
     })
 }

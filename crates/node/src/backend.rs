@@ -23,7 +23,7 @@ use meridian_control::region::{
     Command, CommandResult, IndexRecord, OwnChange, Refusal, RestoreSource, TableRecord,
     TableSettings,
 };
-use meridian_control::table::{IndexStatus, TableDefinition, TableStatus};
+use meridian_control::table::{GlobalSnapshot, IndexStatus, TableDefinition, TableStatus};
 use meridian_model::{Key, KeyRange};
 use meridian_partition::{Get, GetOutcome, Page, PageRequest, Write, WriteOutcome};
 use meridian_raft::rt;
@@ -60,6 +60,16 @@ fn with_status(table: &TableRecord, status: TableStatus) -> Arc<TableRecord> {
     Arc::new(TableRecord { status, ..table.clone() })
 }
 
+/// Where a table comes from.
+pub(crate) enum TableOrigin {
+    /// A user makes it, with what belongs to this region's copy alone.
+    New(Vec<OwnChange>),
+    /// It is this region's copy of a global table.
+    Replica(TableId, GlobalSnapshot),
+    /// It is restored.
+    Restore(RestoreSource),
+}
+
 impl Node {
     fn record(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {
         let catalog = self.catalog();
@@ -71,11 +81,15 @@ impl Node {
         &self,
         name: &str,
         definition: TableDefinition,
-        replica: Option<(TableId, meridian_control::table::GlobalSnapshot)>,
-        own: &[OwnChange],
+        origin: TableOrigin,
     ) -> Result<CommandResult, ChangeError> {
         let ranges = KeyRange::full().split_evenly(self.options.partitions);
-        let (forced, global) = replica.map_or((None, None), |(id, g)| (Some(id), Some(g)));
+        let (mut forced, mut global, mut own, mut restore) = (None, None, Vec::new(), None);
+        match origin {
+            TableOrigin::New(settings) => own = settings,
+            TableOrigin::Replica(id, replicas) => (forced, global) = (Some(id), Some(replicas)),
+            TableOrigin::Restore(source) => restore = Some(source),
+        }
         for _ in 0..STALE_ATTEMPTS {
             let state = self.control.region_state();
             let view = View {
@@ -95,8 +109,8 @@ impl Node {
                 partitions,
                 forced,
                 global: global.clone(),
-                own: own.to_vec(),
-                restore: None,
+                own: own.clone(),
+                restore: restore.clone(),
                 created_ms: self.options.clock.now_ms(),
             };
             match self.control.region(&command).await.map_err(control_error)? {
@@ -208,7 +222,7 @@ impl Backend for Node {
         definition: TableDefinition,
         own: Vec<OwnChange>,
     ) -> Result<Arc<TableRecord>, ChangeError> {
-        self.make_table(name, definition, None, &own).await??;
+        self.make_table(name, definition, TableOrigin::New(own)).await??;
         let created = self.record(name)?;
         self.wait_until_active(name).await;
         Ok(with_status(&created, TableStatus::Creating))
@@ -281,20 +295,21 @@ impl Backend for Node {
     }
 
     fn archives(&self) -> bool {
-        false
+        self.archive.is_kept()
     }
 
-    async fn restorable(&self, _: &TableRecord) -> Result<Option<Restorable>, BackendError> {
-        Ok(None)
+    async fn restorable(&self, table: &TableRecord) -> Result<Option<Restorable>, BackendError> {
+        Node::restorable(self, table).await
     }
 
     async fn restore_table(
         &self,
-        _: &str,
-        _: TableDefinition,
-        _: RestoreSource,
+        name: &str,
+        definition: TableDefinition,
+        source: RestoreSource,
     ) -> Result<Arc<TableRecord>, ChangeError> {
-        Err(ChangeError::Backend(BackendError::Unavailable { maybe_applied: false }))
+        self.make_table(name, definition, TableOrigin::Restore(source)).await??;
+        Ok(with_status(&*self.record(name)?, TableStatus::Creating))
     }
 
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {

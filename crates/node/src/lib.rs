@@ -9,6 +9,7 @@
 //! - What was perhaps applied is never sent again.
 
 mod admin;
+pub mod archive;
 mod backend;
 pub mod barrier;
 mod catalog;

@@ -5,6 +5,7 @@
 //! - Nothing is served before the log is recovered and the engine is open.
 //! - A node that stops hands its leaderships over first.
 
+use crate::archive::Archive;
 use crate::control::client::ControlClient;
 use crate::control::machine::ControlMachine;
 use crate::hosting::Hosting;
@@ -102,6 +103,8 @@ pub struct Node {
     /// What it knows of its free disk.
     pub room: Arc<Room>,
     pub(crate) meters: Meters,
+    /// The point-in-time archive.
+    pub archive: Archive,
     pub(crate) identity_file: IdentityFile,
     pub(crate) identity: Identity,
     pub(crate) network: Arc<PeerNetwork>,
@@ -202,6 +205,7 @@ impl Node {
             regions,
             room,
             meters: Meters::default(),
+            archive: Archive::new(options.archive.clone()),
             identity_file,
             identity,
             callers: Mutex::default(),

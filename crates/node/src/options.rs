@@ -1,5 +1,6 @@
 //! What a node is started with.
 
+use crate::archive::ArchiveOptions;
 use crate::room::FreeBytes;
 use meridian_base::{Clock, NodeId};
 use meridian_control::NodeAddresses;
@@ -50,6 +51,8 @@ pub struct NodeOptions {
     pub switch: Switch,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+    /// Where the point-in-time archive is; none is kept without it.
+    pub archive: Option<ArchiveOptions>,
     /// Founds a cluster of this one node at its first start (`dev`).
     pub alone: bool,
 }

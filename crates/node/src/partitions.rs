@@ -180,6 +180,7 @@ async fn serve(
     crate::indexes::start(node, &hosted);
     crate::expiry::start(node, &hosted);
     crate::streams::start(node, &hosted);
+    crate::archive::start(node, &hosted);
     crate::transact::start_recovery(node, &hosted);
     if table.status == TableStatus::Creating && group.is_pristine() {
         rt::spawn(found(group, record, node.id()));

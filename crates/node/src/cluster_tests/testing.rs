@@ -43,6 +43,7 @@ pub fn options(id: u64, peer: String) -> NodeOptions {
         free_bytes: Arc::new(meridian_storage::free_bytes),
         switch: Switch::new(),
         clock: Arc::new(SystemClock),
+        archive: None,
         alone: false,
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! - Nothing is made or deleted on a global state that was not confirmed as current.
 
+use crate::backend::TableOrigin;
 use crate::node::Node;
 use crate::regions::message::{RegionsAnswer, RegionsRequest};
 use meridian_base::{GroupId, LogIndex, TableId};
@@ -56,7 +57,7 @@ async fn carry_out(node: &Node, step: ReplicaStep) {
     match step {
         ReplicaStep::Create { name, table, definition, global } => {
             tracing::info!(table = name, "a replica of a global table is made here");
-            match node.make_table(&name, definition, Some((table, global)), &[]).await {
+            match node.make_table(&name, definition, TableOrigin::Replica(table, global)).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(refusal)) => tracing::debug!(table = name, %refusal, "it was not made"),
                 Err(error) => tracing::debug!(table = name, %error, "it was not made"),

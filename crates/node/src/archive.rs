@@ -1,0 +1,212 @@
+//! The point-in-time archive: the leader of each partition of a table with recovery on sends its
+//! changes to an object store, and the leader of each partition of a table that is being restored
+//! fills it from there.
+//!
+//! # Invariants
+//!
+//! - Only a replica that leads archives or restores; what a former leader still puts is the same.
+//! - A slow or absent object store slows no write: changes wait in the change log.
+//!
+//! Tested by `cluster_tests/archive.rs`.
+
+mod archiver;
+mod base;
+mod objects;
+mod restorer;
+
+use crate::hosting::HostedPartition;
+use crate::node::Node;
+use crate::pipeline::Order;
+use crate::task::Task;
+use archiver::Archiver;
+use meridian_api::backend::BackendError;
+use meridian_api::backups::Restorable;
+use meridian_archive::{MasterKey, TablePrefix};
+use meridian_base::TableId;
+use meridian_control::region::{Recovery, TableRecord};
+use meridian_partition::Reader;
+use meridian_raft::rt;
+use object_store::ObjectStore;
+use objects::{ObjectError, Objects};
+use restorer::Restorer;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Before an order that failed is given again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Where the archive is, and what protects it.
+#[derive(Clone)]
+pub struct ArchiveOptions {
+    /// The object store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The key that wraps the data keys.
+    pub key: MasterKey,
+    /// Bytes a second that this node's restores write at most, together; none for no limit.
+    pub restore_bytes_per_s_max: Option<u64>,
+}
+
+/// The archive as a node uses it.
+#[derive(Default)]
+pub struct Archive {
+    options: Option<ArchiveOptions>,
+    /// When the next bytes of a restore may be written.
+    restore_at: Mutex<Option<rt::Instant>>,
+}
+
+impl Archive {
+    /// The archive of a node; none is kept without options.
+    pub fn new(options: Option<ArchiveOptions>) -> Self {
+        Archive { options, restore_at: Mutex::new(None) }
+    }
+
+    /// True where an archive is kept.
+    pub fn is_kept(&self) -> bool {
+        self.options.is_some()
+    }
+
+    /// Waits until a restore may write so many bytes.
+    async fn pace(&self, bytes: u64) {
+        let limit = self.options.as_ref().and_then(|options| options.restore_bytes_per_s_max);
+        let Some(limit) = limit.filter(|limit| *limit > 0) else { return };
+        let takes = Duration::from_micros(bytes.saturating_mul(1_000_000) / limit);
+        let begin = {
+            let mut next = self.restore_at.lock().expect("no holder panics");
+            let begin = next.unwrap_or_else(rt::now).max(rt::now());
+            *next = Some(begin + takes);
+            begin
+        };
+        rt::sleep_until(begin).await;
+    }
+}
+
+/// Runs until the replica is closed or the node stops.
+pub fn start(node: &Arc<Node>, hosted: &Arc<HostedPartition>) {
+    let (node, hosted) = (Arc::clone(node), Arc::clone(hosted));
+    rt::spawn(Keeper { node, hosted, archiving: None, restoring: None }.run());
+}
+
+struct Keeper {
+    node: Arc<Node>,
+    hosted: Arc<HostedPartition>,
+    /// The term and the settings with which it was started.
+    archiving: Option<(u64, Recovery, Task)>,
+    restoring: Option<(u64, Task)>,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        let mut leadership = self.hosted.group.watch();
+        let mut state = self.node.control.watch_region();
+        let mut stopping = self.node.stopping();
+        loop {
+            let table = state.borrow_and_update().table_by_id(self.hosted.spec.table).cloned();
+            let settled = self.look(table).await;
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => return,
+                changed = leadership.changed() => if changed.is_err() { return },
+                changed = state.changed() => if changed.is_err() { return },
+                () = rt::sleep(AGAIN), if !settled => {}
+            }
+        }
+    }
+
+    /// Starts and ends what the table asks for; true when nothing is left to do.
+    async fn look(&mut self, table: Option<TableRecord>) -> bool {
+        let leading = self.hosted.group.leading();
+        let (Some(term), Some(table)) = (leading, table) else {
+            (self.archiving, self.restoring) = (None, None);
+            return true;
+        };
+        let archived = self.archive(term, &table).await;
+        self.restore(term, &table) && archived
+    }
+
+    async fn archive(&mut self, term: u64, table: &TableRecord) -> bool {
+        let Some(recovery) = table.own.recovery else {
+            self.archiving = None;
+            let cursors = self.hosted.replica.lock().marks().cursors.clone();
+            return !cursors.contains_key(&Reader::Archive)
+                || self.hosted.order(Order::DropReader(Reader::Archive)).await.is_ok();
+        };
+        let same =
+            |(old, settings, _): &(u64, Recovery, Task)| (*old, *settings) == (term, recovery);
+        if self.archiving.as_ref().is_some_and(same) {
+            return true;
+        }
+        self.archiving = None;
+        let Some(objects) = self.node.objects_of(table.id) else {
+            return !self.node.archive.is_kept();
+        };
+        let (node, hosted) = (Arc::clone(&self.node), Arc::clone(&self.hosted));
+        let task = Archiver { node, hosted, objects, recovery }.start();
+        self.archiving = Some((term, recovery, task));
+        true
+    }
+
+    fn restore(&mut self, term: u64, table: &TableRecord) -> bool {
+        let partition = self.hosted.spec.partition;
+        let restore = table.restore.as_ref().filter(|r| r.pending.contains(&partition));
+        let Some(restore) = restore else {
+            self.restoring = None;
+            return true;
+        };
+        if self.restoring.as_ref().is_some_and(|(old, _)| *old == term) {
+            return true;
+        }
+        self.restoring = None;
+        let source = restore.source.clone();
+        let Some(objects) = self.node.objects_of(source.table) else { return false };
+        let (node, hosted) = (Arc::clone(&self.node), Arc::clone(&self.hosted));
+        let task = Restorer { node, hosted, objects, source }.start();
+        self.restoring = Some((term, task));
+        true
+    }
+}
+
+impl Node {
+    /// A table's objects in this region's archive; none where no archive is kept, or before the
+    /// cluster is founded.
+    fn objects_of(&self, table: TableId) -> Option<Arc<Objects>> {
+        let options = self.archive.options.as_ref()?;
+        let global = self.control.global_state();
+        let cluster = global.cluster()?.id.clone();
+        let prefix = TablePrefix { cluster, region: self.options.region.clone(), table };
+        Some(Arc::new(Objects::new(Arc::clone(&options.store), options.key.clone(), prefix)))
+    }
+
+    /// The times to which a table can be restored; none as long as there is none.
+    pub(crate) async fn restorable(
+        &self,
+        table: &TableRecord,
+    ) -> Result<Option<Restorable>, BackendError> {
+        let (Some(objects), Some(recovery)) = (self.objects_of(table.id), table.own.recovery)
+        else {
+            return Ok(None);
+        };
+        let range = restorable(&objects, table).await.map_err(|why| {
+            tracing::warn!(table = table.name, %why, "the archive cannot be read");
+            BackendError::Internal
+        })?;
+        let range = range.map(|range| Restorable {
+            earliest_ms: range.earliest_ms.max(recovery.since_ms),
+            latest_ms: range.latest_ms,
+        });
+        Ok(range.filter(|range| range.earliest_ms <= range.latest_ms))
+    }
+}
+
+async fn restorable(
+    objects: &Objects,
+    table: &TableRecord,
+) -> Result<Option<Restorable>, ObjectError> {
+    let (mut earliest_ms, mut latest_ms) = (0, u64::MAX);
+    for partition in &table.partitions {
+        let Some(watermark) = objects.watermark(*partition).await? else { return Ok(None) };
+        let (_, ends) = objects.bases(*partition).await?;
+        let Some(first_ms) = ends.iter().map(|end| end.commit_ms).min() else { return Ok(None) };
+        earliest_ms = earliest_ms.max(first_ms);
+        latest_ms = latest_ms.min(watermark.commit_ms);
+    }
+    Ok((latest_ms < u64::MAX).then_some(Restorable { earliest_ms, latest_ms }))
+}

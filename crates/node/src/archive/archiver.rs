@@ -1,0 +1,290 @@
+//! Archives the changes of one partition while its replica here leads.
+//!
+//! # Invariants
+//!
+//! - The archive reads the change log before the view is opened that becomes a base.
+//! - A watermark is put only when the changes that it counts are in the store, and nothing more can
+//!   be committed at or before its time.
+//! - The cursor in the partition group never passes a change that is not in the store.
+//!
+//! Tested by `cluster_tests/archive.rs`.
+
+use super::base::take_base;
+use super::objects::{ObjectError, Objects};
+use crate::hosting::HostedPartition;
+use crate::node::Node;
+use crate::pipeline::{Order, Refused};
+use crate::task::Task;
+use meridian_archive::{
+    ArchivedChange, ArchivedPartition, BaseEnd, LogSegment, ObjectName, TableMeta, Watermark,
+    expired, reach,
+};
+use meridian_base::Position;
+use meridian_control::region::{Recovery, TableRecord};
+use meridian_control::stored::Stored;
+use meridian_partition::{ChangeRecord, PartitionError, ReadLimits, Reader, read_changes};
+use meridian_raft::rt;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How much one segment holds.
+const SEGMENT: ReadLimits = ReadLimits { records: 16_384, bytes: 4 * 1024 * 1024 };
+/// Between two watermarks.
+const EVERY: Duration = Duration::from_secs(1);
+/// Pauses after a failure: the first, and the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Bytes of segments below which no new base is taken, however small the last one is.
+const LOG_BYTES_MIN: u64 = 64 * 1024 * 1024;
+/// Between two looks for what has expired.
+const EXPIRE_EVERY: Duration = Duration::from_secs(600);
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+/// Why archiving stopped for now.
+#[derive(Debug, thiserror::Error)]
+pub enum Interrupted {
+    /// The object store.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The partition group: another replica leads, say.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The engine.
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
+    /// The engine gives no view.
+    #[error(transparent)]
+    Storage(#[from] meridian_storage::StorageError),
+    /// The change log lacks what is not archived.
+    #[error("the change log after {after} begins only at {first}")]
+    Hole {
+        /// What is archived.
+        after: Position,
+        /// Where the change log goes on.
+        first: Position,
+    },
+}
+
+/// Archives one partition.
+pub struct Archiver {
+    /// The node.
+    pub node: Arc<Node>,
+    /// The partition.
+    pub hosted: Arc<HostedPartition>,
+    /// The table's objects.
+    pub objects: Arc<Objects>,
+    /// What is to be kept.
+    pub recovery: Recovery,
+}
+
+/// How far the archive is.
+struct Progress {
+    /// Everything up to here is in the store.
+    archived: Position,
+    /// The cursor that the partition group keeps.
+    saved: Position,
+    base: BaseEnd,
+    /// Bytes of segments since that base.
+    log_bytes: u64,
+    /// The time of the last watermark.
+    closed_ms: Option<u64>,
+    next_base: Option<rt::JoinHandle<Result<BaseEnd, Interrupted>>>,
+    expire_at: rt::Instant,
+}
+
+impl Archiver {
+    /// Starts to archive; ends with the task.
+    pub fn start(self) -> Task {
+        Task::start(self.run())
+    }
+
+    async fn run(self) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let began = rt::now();
+            let Err(why) = self.attempt().await;
+            let partition = self.hosted.spec.partition.0;
+            tracing::warn!(partition, %why, "a partition is not archived; it is tried again");
+            metrics::counter!("meridian_archive_failures_total").increment(1);
+            if began.elapsed() > PAUSE_MAX * 2 {
+                pause = PAUSE_MIN;
+            }
+            rt::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    async fn attempt(&self) -> Result<Infallible, Interrupted> {
+        let cursor = self.start_reader().await?;
+        self.describe().await?;
+        let mut progress = self.resume(cursor).await?;
+        loop {
+            let due = rt::now() + EVERY;
+            let closed = self.hosted.close_commits().await?;
+            while progress.archived < closed.position {
+                self.put_segment(&mut progress).await?;
+            }
+            self.put_watermark(&mut progress, closed.commit_ms).await?;
+            if progress.saved < progress.archived {
+                let order = Order::Cursor(Reader::Archive, progress.archived);
+                self.hosted.order(order).await?;
+                progress.saved = progress.archived;
+            }
+            self.renew_base(&mut progress).await?;
+            if rt::now() >= progress.expire_at {
+                self.describe().await?;
+                self.expire().await?;
+                progress.expire_at = rt::now() + EXPIRE_EVERY;
+            }
+            rt::sleep_until(due).await;
+        }
+    }
+
+    fn cursor(&self) -> Option<Position> {
+        self.hosted.replica.lock().marks().cursors.get(&Reader::Archive).copied()
+    }
+
+    /// Makes sure that the archive reads the change log; gives its cursor.
+    async fn start_reader(&self) -> Result<Position, Interrupted> {
+        if let Some(cursor) = self.cursor() {
+            return Ok(cursor);
+        }
+        self.hosted.order(Order::StartReader(Reader::Archive)).await?;
+        Ok(self.cursor().ok_or(Refused::Retry)?)
+    }
+
+    /// Where to go on: after what the store holds without a hole, or with a new base.
+    async fn resume(&self, cursor: Position) -> Result<Progress, Interrupted> {
+        let partition = self.hosted.spec.partition;
+        let (mut names, ends) = self.objects.bases(partition).await?;
+        let oldest = ends.iter().map(|end| end.position).min().unwrap_or_default();
+        names.extend(self.objects.segments(partition, oldest).await?);
+        let kept = reach(partition, &names, &ends).filter(|(_, upto)| *upto >= cursor);
+        let (base, archived) = match kept {
+            Some(kept) => kept,
+            None => {
+                let base = take_base(&self.hosted, &self.objects).await?;
+                (base, base.position)
+            }
+        };
+        Ok(Progress {
+            archived,
+            saved: cursor,
+            base,
+            log_bytes: 0,
+            closed_ms: None,
+            next_base: None,
+            expire_at: rt::now() + EXPIRE_EVERY,
+        })
+    }
+
+    /// Stores the next changes.
+    async fn put_segment(&self, progress: &mut Progress) -> Result<(), Interrupted> {
+        let (engine, partition) = (Arc::clone(&self.hosted.engine), self.hosted.spec.partition);
+        let after = progress.archived;
+        let page = rt::blocking(move || read_changes(engine.as_ref(), partition, after, SEGMENT));
+        let page = page.await?;
+        let first = page.records.first().map_or(Position(u64::MAX), |record| record.position);
+        if first != after.next() {
+            return Err(Interrupted::Hole { after, first });
+        }
+        let changes = page.records.into_iter().map(archived).collect();
+        let segment = LogSegment { partition, first, last: page.upto, changes };
+        let name = ObjectName::Log { partition, first, last: segment.last };
+        let bytes = self.objects.put(&name, segment.encode()).await?;
+        progress.archived = segment.last;
+        progress.log_bytes = progress.log_bytes.saturating_add(bytes);
+        metrics::counter!("meridian_archive_bytes_total").increment(bytes);
+        Ok(())
+    }
+
+    async fn put_watermark(
+        &self,
+        progress: &mut Progress,
+        commit_ms: u64,
+    ) -> Result<(), Interrupted> {
+        let partition = self.hosted.spec.partition;
+        let watermark = Watermark { partition, position: progress.archived, commit_ms };
+        self.objects.put(&ObjectName::Watermark { partition }, watermark.encode()).await?;
+        // How far behind the archive was just before.
+        let before_ms = progress.closed_ms.replace(commit_ms).unwrap_or(commit_ms);
+        let lag_ms = self.node.options.clock.now_ms().saturating_sub(before_ms);
+        if let Some(table) = self.table() {
+            metrics::histogram!("meridian_archive_lag_seconds", "table" => table.name)
+                .record(Duration::from_millis(lag_ms));
+        }
+        Ok(())
+    }
+
+    /// Takes a new base, beside everything else, when the log since the last one outweighs it.
+    async fn renew_base(&self, progress: &mut Progress) -> Result<(), Interrupted> {
+        if let Some(under_way) = progress.next_base.take_if(|task| task.is_finished()) {
+            progress.base = under_way.await.map_err(|_| Refused::Retry)??;
+            progress.log_bytes = 0;
+        }
+        let due = progress.log_bytes > progress.base.bytes.max(LOG_BYTES_MIN);
+        if due && progress.next_base.is_none() {
+            let (hosted, objects) = (Arc::clone(&self.hosted), Arc::clone(&self.objects));
+            let taken = async move { take_base(&hosted, &objects).await };
+            progress.next_base = Some(rt::spawn(taken));
+        }
+        Ok(())
+    }
+
+    fn table(&self) -> Option<TableRecord> {
+        self.node.control.region_state().table_by_id(self.hosted.spec.table).cloned()
+    }
+
+    /// Stores what the table is, where that changed.
+    async fn describe(&self) -> Result<(), Interrupted> {
+        let state = self.node.control.region_state();
+        let Some(table) = state.table_by_id(self.hosted.spec.table) else { return Ok(()) };
+        let records = table.partitions.iter().filter_map(|id| state.partitions().get(id));
+        let partitions = records
+            .map(|record| ArchivedPartition {
+                partition: record.id,
+                start: record.range.start.clone(),
+                end: record.range.end.clone(),
+            })
+            .collect();
+        let now_ms = self.node.options.clock.now_ms();
+        let meta = TableMeta {
+            at_ms: now_ms,
+            name: table.name.clone(),
+            definition: table.definition.encode(),
+            partitions,
+        };
+        let known = self.objects.meta(u64::MAX).await?;
+        if known.is_some_and(|known| TableMeta { at_ms: now_ms, ..known } == meta) {
+            return Ok(());
+        }
+        self.objects.put(&ObjectName::Meta { at_ms: now_ms }, meta.encode()).await?;
+        Ok(())
+    }
+
+    /// Deletes what is needed for no time that can still be asked for.
+    async fn expire(&self) -> Result<(), Interrupted> {
+        let partition = self.hosted.spec.partition;
+        let kept_ms = u64::from(self.recovery.days).saturating_mul(DAY_MS);
+        let now_ms = self.node.options.clock.now_ms();
+        let from_ms = now_ms.saturating_sub(kept_ms).max(self.recovery.since_ms);
+        let (mut names, ends) = self.objects.bases(partition).await?;
+        names.extend(self.objects.segments(partition, Position(0)).await?);
+        for name in expired(partition, &names, &ends, from_ms) {
+            self.objects.delete(&name).await?;
+        }
+        Ok(())
+    }
+}
+
+fn archived(record: ChangeRecord) -> ArchivedChange {
+    ArchivedChange {
+        position: record.position,
+        commit_ms: record.commit_ms,
+        key: record.key,
+        image: record.new,
+        version: record.version,
+        cause: record.cause,
+    }
+}

@@ -1,0 +1,229 @@
+//! Fills one partition of a restored table from the archive of its source.
+//!
+//! The items come with the versions that they had, and are merged like changes of another region:
+//! doing it again, after a leader died half way, changes nothing that is there.
+//!
+//! # Invariants
+//!
+//! - A partition counts as restored when all of its items are committed and every global index has
+//!   taken them.
+//!
+//! Tested by `cluster_tests/archive.rs`.
+
+use super::objects::{ObjectError, Objects};
+use crate::hosting::HostedPartition;
+use crate::node::Node;
+use crate::pipeline::Refused;
+use crate::task::Task;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use meridian_archive::{
+    ArchiveError, ArchivedItem, BaseChunk, Fold, LogSegment, ObjectName, RestorePlan,
+};
+use meridian_base::{Cause, Change, Incarnation, Origin, PartitionId, Position, VersionVector};
+use meridian_control::region::{Command, RestoreSource};
+use meridian_partition::Reader;
+use meridian_raft::rt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pauses after a failure: the first, and the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Between two attempts to write some items, and between two looks at the indexes.
+const AGAIN: Duration = Duration::from_millis(20);
+/// Items, and bytes of items, that one request writes.
+const BATCH_ITEMS: usize = 512;
+const BATCH_BYTES: u64 = 512 * 1024;
+/// Requests under way at a time.
+const IN_FLIGHT_MAX: usize = 4;
+
+/// Why restoring stopped for now.
+#[derive(Debug, thiserror::Error)]
+pub enum Interrupted {
+    /// The object store, or what is in it.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The partition group.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The archive says nothing of the table.
+    #[error("the archive has no description of the table")]
+    Undescribed,
+    /// The region group.
+    #[error("the region group: {0}")]
+    Control(String),
+}
+
+impl From<ArchiveError> for Interrupted {
+    fn from(error: ArchiveError) -> Self {
+        Interrupted::Object(error.into())
+    }
+}
+
+/// Restores one partition.
+pub struct Restorer {
+    /// The node.
+    pub node: Arc<Node>,
+    /// The partition.
+    pub hosted: Arc<HostedPartition>,
+    /// The objects of the source.
+    pub objects: Arc<Objects>,
+    /// What is restored.
+    pub source: RestoreSource,
+}
+
+impl Restorer {
+    /// Starts to restore; ends with the task.
+    pub fn start(self) -> Task {
+        Task::start(self.run())
+    }
+
+    async fn run(self) {
+        let mut pause = PAUSE_MIN;
+        let partition = self.hosted.spec.partition.0;
+        while let Err(why) = self.attempt().await {
+            tracing::warn!(partition, %why, "a partition is not restored yet; it is tried again");
+            metrics::counter!("meridian_restore_failures_total").increment(1);
+            rt::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        tracing::info!(partition, "a partition is restored");
+    }
+
+    async fn attempt(&self) -> Result<(), Interrupted> {
+        let meta = self.objects.meta(self.source.at_ms).await?.ok_or(Interrupted::Undescribed)?;
+        let range = &self.hosted.spec.range;
+        for part in meta.partitions {
+            let begins_before_end = range.end.as_ref().is_none_or(|end| part.start < *end);
+            let ends_after_start = part.end.as_ref().is_none_or(|end| *end > range.start);
+            if begins_before_end && ends_after_start {
+                self.copy(part.partition).await?;
+            }
+        }
+        self.await_indexes().await;
+        let (table, partition) = (self.hosted.spec.table, self.hosted.spec.partition);
+        let at_ms = self.node.options.clock.now_ms();
+        let restored = Command::PartitionRestored { table, partition, at_ms };
+        let told = self.node.control.region(&restored).await;
+        let told = told.map_err(|e| Interrupted::Control(e.to_string()))?;
+        told.map(|_| ()).map_err(|refusal| Interrupted::Control(refusal.to_string()))
+    }
+
+    /// Writes what a partition of the source held, as far as it belongs here.
+    async fn copy(&self, from: PartitionId) -> Result<(), Interrupted> {
+        let mut fold = self.folded(from).await?;
+        let (plan, fold) = (&fold.0, &mut fold.1);
+        let mut in_flight = FuturesUnordered::new();
+        for name in plan.chunks() {
+            let whole = self.objects.name_of(&name);
+            let chunk = BaseChunk::decode(&whole, &self.objects.must(&name).await?)?;
+            for batch in batches(fold.merge_chunk(&whole, chunk)?) {
+                if in_flight.len() >= IN_FLIGHT_MAX
+                    && let Some(done) = in_flight.next().await
+                {
+                    let () = done?;
+                }
+                in_flight.push(self.write(batch));
+            }
+        }
+        let end = ObjectName::BaseEnd { partition: from, position: plan.base.position };
+        for batch in batches(fold.finish(&self.objects.name_of(&end))?) {
+            if in_flight.len() >= IN_FLIGHT_MAX
+                && let Some(done) = in_flight.next().await
+            {
+                let () = done?;
+            }
+            in_flight.push(self.write(batch));
+        }
+        while let Some(done) = in_flight.next().await {
+            let () = done?;
+        }
+        Ok(())
+    }
+
+    /// A plan for a partition of the source, with all changes since its base.
+    async fn folded(&self, from: PartitionId) -> Result<(RestorePlan, Fold), Interrupted> {
+        let at_ms = self.source.at_ms;
+        let watermark = self.objects.watermark(from).await?;
+        let watermark = watermark.ok_or(ArchiveError::NoBase { partition: from })?;
+        let (mut names, ends) = self.objects.bases(from).await?;
+        let early = ends.iter().filter(|end| end.commit_ms <= at_ms);
+        let after = early.map(|end| end.position).max().unwrap_or_default();
+        names.extend(self.objects.segments(from, after).await?);
+        let plan = RestorePlan::new(&names, &ends, &watermark, at_ms)?;
+        let mut fold = Fold::new(plan.base, at_ms);
+        for name in &plan.segments {
+            let whole = self.objects.name_of(name);
+            let segment = LogSegment::decode(&whole, &self.objects.must(name).await?)?;
+            fold.add(&whole, segment)?;
+        }
+        Ok((plan, fold))
+    }
+
+    async fn write(&self, items: Vec<ArchivedItem>) -> Result<(), Interrupted> {
+        let bytes: u64 = items.iter().map(ArchivedItem::bytes).sum();
+        self.node.archive.pace(bytes).await;
+        let here = items.into_iter().filter(|item| self.hosted.spec.range.contains(&item.key));
+        let changes: Vec<Change> = here.map(|item| self.change(item)).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        loop {
+            match self.hosted.replicate(changes.clone(), false).await {
+                Ok(_) => break,
+                // It may have been applied: merging it twice is merging it once.
+                Err(Refused::Retry | Refused::Unknown | Refused::NoRoom) => rt::sleep(AGAIN).await,
+                Err(refused) => return Err(refused.into()),
+            }
+        }
+        metrics::counter!("meridian_restored_bytes_total").increment(bytes);
+        Ok(())
+    }
+
+    fn change(&self, item: ArchivedItem) -> Change {
+        Change {
+            key: item.key,
+            image: Some(item.image),
+            origin: Origin {
+                region: item.version.region,
+                partition: self.hosted.spec.partition,
+                incarnation: Incarnation(0),
+                position: Position(0),
+            },
+            version: item.version,
+            base: VersionVector::default(),
+            cause: Cause::Write,
+            commit_ms: self.source.at_ms,
+        }
+    }
+
+    /// Waits until every global index has taken what is written.
+    async fn await_indexes(&self) {
+        let end = self.hosted.replica.lock().header().position;
+        let behind = |(reader, cursor): (&Reader, &Position)| match reader {
+            Reader::Index(_) => *cursor < end,
+            Reader::Region(_) | Reader::Stream | Reader::Archive | Reader::Copy(_) => false,
+        };
+        while self.hosted.replica.lock().marks().cursors.iter().any(behind) {
+            rt::sleep(AGAIN).await;
+        }
+    }
+}
+
+/// Items in portions for one request each.
+fn batches(items: Vec<ArchivedItem>) -> Vec<Vec<ArchivedItem>> {
+    let mut batches: Vec<Vec<ArchivedItem>> = Vec::new();
+    let mut bytes = 0;
+    for item in items {
+        bytes += item.bytes();
+        match batches.last_mut() {
+            Some(last) if last.len() < BATCH_ITEMS && bytes < BATCH_BYTES => last.push(item),
+            Some(_) | None => {
+                bytes = item.bytes();
+                batches.push(vec![item]);
+            }
+        }
+    }
+    batches
+}
