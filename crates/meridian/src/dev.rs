@@ -1,5 +1,6 @@
 //! `meridian dev`: one node of one region in this process.
 
+use crate::archive;
 use crate::cli::DevArgs;
 use crate::run::{self, Kind};
 use anyhow::Context;
@@ -19,6 +20,9 @@ pub async fn run(args: &DevArgs) -> anyhow::Result<()> {
     );
     logging::start(LogFormat::Text, &args.log_level);
     let config = config(args)?;
+    if let Some(archive) = &config.archive {
+        archive::make_key(&archive.key_file)?;
+    }
     run::node(config, Kind::Dev).await
 }
 
@@ -48,7 +52,7 @@ pub fn config(args: &DevArgs) -> anyhow::Result<NodeConfig> {
         advertise_admin: admin.into(),
         advertise_peer: free.into(),
         seeds: Vec::new(),
-        data_dir,
+        data_dir: data_dir.clone(),
         engine: if args.in_memory { EngineChoice::Memory } else { args.engine },
         partitions: args.partitions,
         cluster_secret_file: None,
@@ -60,6 +64,8 @@ pub fn config(args: &DevArgs) -> anyhow::Result<NodeConfig> {
         region_failure_policy: FailurePolicy::Manual,
         silence: Duration::from_millis(meridian_server::config::SILENCE_MS_DEFAULT),
         clock_skew_max: Duration::from_millis(meridian_server::config::CLOCK_SKEW_MS_DEFAULT),
+        archive: (!args.in_memory).then(|| archive::config_in(&data_dir)),
+        restore_bytes_per_s_max: 0,
         log_format: LogFormat::Text,
         log_level: args.log_level.clone(),
     })

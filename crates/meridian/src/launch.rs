@@ -1,5 +1,6 @@
 //! Starts the node behind the listeners.
 
+use crate::archive;
 use crate::run::Kind;
 use anyhow::Context;
 use meridian_api::RequestContext;
@@ -73,7 +74,7 @@ fn options(config: &NodeConfig, kind: Kind, switch: Switch) -> anyhow::Result<No
         free_bytes: Arc::new(meridian_storage::free_bytes),
         switch,
         clock: Arc::new(SystemClock),
-        archive: None,
+        archive: archive::options(config)?,
         alone: kind == Kind::Dev,
     })
 }

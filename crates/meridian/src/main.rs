@@ -8,6 +8,7 @@
 //! Tested beside the code; the commands themselves by the integration tests.
 
 mod admin;
+mod archive;
 mod cli;
 mod cluster_file;
 #[cfg(test)]

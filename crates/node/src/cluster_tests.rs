@@ -1,5 +1,6 @@
 //! Whole regions against each other: real nodes, groups and sockets, one node a region.
 
+mod archive;
 mod damage;
 mod expiry;
 mod full_disk;

@@ -10,8 +10,9 @@
 use crate::cli::PlaygroundArgs;
 use anyhow::{Context, bail, ensure};
 use meridian_server::config::{
-    Address, CLOCK_SKEW_MS_DEFAULT, DISK_FREE_BYTES_MIN_DEFAULT, EngineChoice, FailurePolicy,
-    LogFormat, NodeConfig, PARTITIONS_DEFAULT, RouterConfig, RouterRegion, SILENCE_MS_DEFAULT,
+    Address, ArchiveConfig, CLOCK_SKEW_MS_DEFAULT, DISK_FREE_BYTES_MIN_DEFAULT, EngineChoice,
+    FailurePolicy, LogFormat, NodeConfig, PARTITIONS_DEFAULT, RouterConfig, RouterRegion,
+    SILENCE_MS_DEFAULT,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -141,6 +142,7 @@ impl Shape {
         &self,
         spot: &Spot,
         data_dir: PathBuf,
+        archive: ArchiveConfig,
         latency: Duration,
     ) -> NodeConfig {
         let seeds = self.nodes().map(|s| Address::from(local(s.ports.peer))).collect();
@@ -169,6 +171,8 @@ impl Shape {
             region_failure_policy: FailurePolicy::Auto,
             silence: Duration::from_millis(SILENCE_MS_DEFAULT),
             clock_skew_max: Duration::from_millis(CLOCK_SKEW_MS_DEFAULT),
+            archive: Some(archive),
+            restore_bytes_per_s_max: 0,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
         }
@@ -320,7 +324,10 @@ mod tests {
         let shape = Shape::of(&args(), folder.path()).unwrap();
         let latency = Duration::from_millis(60);
         for spot in shape.nodes() {
-            let config = shape.node_config(&spot, folder.path().join("data"), latency);
+            let archive = crate::archive::config_in(folder.path());
+            crate::archive::make_key(&archive.key_file).unwrap();
+            let data = folder.path().join("data");
+            let config = shape.node_config(&spot, data, archive, latency);
             let table = toml::from_str(&config.to_toml()).unwrap();
             assert_eq!(NodeConfig::from_table(table).unwrap(), config);
         }

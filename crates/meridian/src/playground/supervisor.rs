@@ -106,7 +106,11 @@ impl Supervisor {
         let folder = self.node_folder(spot.id);
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
-        let mut config = self.shape.node_config(spot, folder.join("data"), self.latency);
+        // All nodes have the one archive, as nodes on machines of their own would.
+        let archive = crate::archive::config_in(&self.folder);
+        crate::archive::make_key(&archive.key_file)?;
+        let data = folder.join("data");
+        let mut config = self.shape.node_config(spot, data, archive, self.latency);
         config.credentials_file.clone_from(&self.credentials);
         let file = folder.join("node.toml");
         meridian_server::process::replace_file(&file, config.to_toml().as_bytes())

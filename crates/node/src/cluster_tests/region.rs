@@ -1,6 +1,7 @@
 //! A region of three nodes with their data on disk, each of which can be stopped and started.
 
 use super::testing::{eventually, make_table, options};
+use crate::archive::ArchiveOptions;
 use crate::node::Node;
 use crate::options::DataDir;
 use crate::{founding, identity::Founder};
@@ -22,6 +23,8 @@ pub struct Region {
     pub nodes: BTreeMap<u64, Arc<Node>>,
     /// How much each node believes to be free on its disk.
     free: BTreeMap<u64, Arc<AtomicU64>>,
+    /// Where all nodes archive to.
+    pub archive: ArchiveOptions,
 }
 
 impl Region {
@@ -30,7 +33,12 @@ impl Region {
         let folder = tempfile::tempdir().unwrap();
         let free = (1..=NODES).map(|id| (id, Arc::new(AtomicU64::new(u64::MAX)))).collect();
         let (addresses, nodes) = (BTreeMap::new(), BTreeMap::new());
-        let mut region = Region { folder, engine, addresses, nodes, free };
+        let archive = ArchiveOptions {
+            store: Arc::new(object_store::memory::InMemory::new()),
+            key: meridian_archive::MasterKey::new([7; 32]),
+            restore_bytes_per_s_max: None,
+        };
+        let mut region = Region { folder, engine, addresses, nodes, free, archive };
         for id in 1..=NODES {
             region.start_node(id).await;
         }
@@ -65,6 +73,7 @@ impl Region {
         options.region = "region-1".into();
         options.data = DataDir::Path(self.data(id));
         options.engine = self.engine;
+        options.archive = Some(self.archive.clone());
         options.disk_free_bytes_min = FREE_MIN;
         let free = Arc::clone(&self.free[&id]);
         options.free_bytes = Arc::new(move |_| Ok(free.load(Ordering::Relaxed)));

@@ -172,7 +172,8 @@ pub async fn get(node: &Node, key: &str) -> Option<String> {
     }
 }
 
-fn definition() -> TableDefinition {
+/// What the table of these tests is.
+pub fn definition() -> TableDefinition {
     TableDefinition {
         attributes: vec![KeyAttribute::new("pk", KeyKind::S)],
         key: KeySchema::simple("pk", KeyKind::S),

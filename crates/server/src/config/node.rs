@@ -3,6 +3,7 @@
 use super::field::{Field, FieldDoc, Reading};
 use super::{Address, ConfigError, ConfigErrors, Overrides, Secret};
 use crate::credentials::Credentials;
+use meridian_archive::MasterKey;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -97,6 +98,24 @@ pub const NODE_FIELDS: &[FieldDoc] = &[
         "`250`",
         "A node whose clock differs from its peers by more gives up its leaderships.",
     ),
+    doc(
+        "archive_dir",
+        "a path",
+        "none",
+        "Where the nodes of the region keep the point-in-time archive, all of them the same; there is none without it.",
+    ),
+    doc(
+        "archive_key_file",
+        "a path to a file of 64 hexadecimal digits, or 32 bytes in base64",
+        "none",
+        "The key without which the archive cannot be read; required with `archive_dir`, and kept elsewhere.",
+    ),
+    doc(
+        "restore_bytes_per_s_max",
+        "an integer from 0",
+        "`0`",
+        "How many bytes a second restores write at most on this node; 0 for no limit.",
+    ),
     doc("log_format", "`\"text\"` or `\"json\"`", "`\"text\"`", "Form of the log lines on stderr."),
     doc(
         "log_level",
@@ -139,6 +158,9 @@ struct RawNodeConfig {
     region_failure_policy: Field<String>,
     silence_ms: Field<u64>,
     clock_skew_ms_max: Field<u64>,
+    archive_dir: Field<PathBuf>,
+    archive_key_file: Field<PathBuf>,
+    restore_bytes_per_s_max: Field<u64>,
     log_format: Field<String>,
     log_level: Field<String>,
     #[serde(flatten)]
@@ -221,6 +243,15 @@ impl FromStr for LogFormat {
     }
 }
 
+/// Where the point-in-time archive is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveConfig {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The file of the key that wraps the tables' keys.
+    pub key_file: PathBuf,
+}
+
 /// What a node runs with; every value is within its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeConfig {
@@ -268,6 +299,10 @@ pub struct NodeConfig {
     pub silence: Duration,
     /// Largest accepted difference between the clocks of a region's nodes.
     pub clock_skew_max: Duration,
+    /// Where the point-in-time archive is; none where none is kept.
+    pub archive: Option<ArchiveConfig>,
+    /// Bytes a second that restores write at most; 0 for no limit.
+    pub restore_bytes_per_s_max: u64,
     /// Form of log lines.
     pub log_format: LogFormat,
     /// What is logged.
@@ -319,11 +354,16 @@ impl NodeConfig {
             format!("region_failure_policy = \"{policy}\""),
             format!("silence_ms = {}", self.silence.as_millis()),
             format!("clock_skew_ms_max = {}", self.clock_skew_max.as_millis()),
+            format!("restore_bytes_per_s_max = {}", self.restore_bytes_per_s_max),
             format!("log_format = \"{format}\""),
             format!("log_level = {}", quoted(&self.log_level)),
         ];
         if let Some(file) = &self.cluster_secret_file {
             lines.push(format!("cluster_secret_file = {}", path(file)));
+        }
+        if let Some(archive) = &self.archive {
+            lines.push(format!("archive_dir = {}", path(&archive.dir)));
+            lines.push(format!("archive_key_file = {}", path(&archive.key_file)));
         }
         if let Some(file) = &self.credentials_file {
             lines.push(format!("credentials_file = {}", path(file)));
@@ -400,6 +440,8 @@ fn validate(raw: RawNodeConfig) -> Result<NodeConfig, ConfigErrors> {
     let exposed: Vec<String> = exposed.chain(remote).collect();
     let (cluster_secret_file, cluster_secret) =
         super::secret(&mut r, raw.cluster_secret_file, &exposed);
+    let archive = archive(&mut r, raw.archive_dir, raw.archive_key_file);
+    let restore_bytes_per_s_max = r.or("restore_bytes_per_s_max", raw.restore_bytes_per_s_max, 0);
     let (credentials_file, credentials) = credentials(&mut r, raw.credentials_file);
     let complete = client.zip(admin).zip(peer).zip(engine).zip(policy.zip(log_format));
     let config =
@@ -426,6 +468,8 @@ fn validate(raw: RawNodeConfig) -> Result<NodeConfig, ConfigErrors> {
             region_failure_policy: policy,
             silence: Duration::from_millis(silence_ms),
             clock_skew_max: Duration::from_millis(clock_skew_ms),
+            archive,
+            restore_bytes_per_s_max,
             log_format,
             log_level,
         });
@@ -450,6 +494,40 @@ fn credentials(r: &mut Reading, field: Field<PathBuf>) -> (Option<PathBuf>, Opti
             .map_err(|text| r.problem(NAME, format!("{} {text}", path.display())))
     });
     (file, known.and_then(Result::ok))
+}
+
+/// Where the archive is: both settings or none, and a key that can be used.
+fn archive(
+    r: &mut Reading,
+    dir: Field<PathBuf>,
+    key_file: Field<PathBuf>,
+) -> Option<ArchiveConfig> {
+    const NAME: &str = "archive_key_file";
+    let (dir, key_file) = (r.maybe("archive_dir", dir), r.maybe(NAME, key_file));
+    match (dir, key_file) {
+        (None, None) => None,
+        (Some(_), None) => {
+            r.problem(NAME, "is required with archive_dir".to_owned());
+            None
+        }
+        (None, Some(_)) => {
+            r.problem("archive_dir", "is required with archive_key_file".to_owned());
+            None
+        }
+        (Some(dir), Some(key_file)) => {
+            if let Err(why) = read_key(&key_file) {
+                r.problem(NAME, why);
+            }
+            Some(ArchiveConfig { dir, key_file })
+        }
+    }
+}
+
+/// Reads the key of an archive; says why it cannot.
+pub fn read_key(file: &Path) -> Result<MasterKey, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    MasterKey::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 struct Listener {

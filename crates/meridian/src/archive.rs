@@ -1,0 +1,61 @@
+//! Opens the object store of the point-in-time archive, and makes the key of one that nobody set up.
+
+use anyhow::Context;
+use meridian_archive::MasterKey;
+use meridian_node::archive::ArchiveOptions;
+use meridian_server::config::{ArchiveConfig, EngineChoice, NodeConfig, read_key};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use rand::Rng;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where `dev` and the playground keep the archive in their data folder.
+pub fn config_in(folder: &Path) -> ArchiveConfig {
+    ArchiveConfig { dir: folder.join("archive"), key_file: folder.join("archive.key") }
+}
+
+/// Makes a key file, for its owner only, where there is none.
+pub fn make_key(file: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    let mut key = match made {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(error).with_context(|| file.display().to_string()),
+    };
+    let mut text = String::new();
+    for byte in random() {
+        write!(text, "{byte:02x}")?;
+    }
+    writeln!(key, "{text}").and_then(|()| key.sync_all()).context("the key is not written")
+}
+
+fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes
+}
+
+/// What a node archives to; none where its configuration names nothing.
+pub fn options(config: &NodeConfig) -> anyhow::Result<Option<ArchiveOptions>> {
+    let restore_bytes_per_s_max = Some(config.restore_bytes_per_s_max).filter(|limit| *limit > 0);
+    if config.engine == EngineChoice::Memory {
+        // Gone with the process, as all of it.
+        let (store, key) = (Arc::new(InMemory::new()), MasterKey::new(random()));
+        return Ok(Some(ArchiveOptions { store, key, restore_bytes_per_s_max }));
+    }
+    let Some(archive) = &config.archive else { return Ok(None) };
+    let key = read_key(&archive.key_file).map_err(anyhow::Error::msg)?;
+    std::fs::create_dir_all(&archive.dir)
+        .and_then(|()| std::fs::canonicalize(&archive.dir))
+        .with_context(|| format!("archive_dir {}", archive.dir.display()))?;
+    let store = LocalFileSystem::new_with_prefix(&archive.dir).context("archive_dir")?;
+    let store = Arc::new(store.with_fsync(true));
+    Ok(Some(ArchiveOptions { store, key, restore_bytes_per_s_max }))
+}
