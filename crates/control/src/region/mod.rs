@@ -19,6 +19,8 @@ mod catalog;
 mod command;
 mod own;
 #[cfg(test)]
+mod restore_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 pub use catalog::Catalog;

@@ -102,7 +102,7 @@ impl Region {
         refusal
     }
 
-    fn active_table(&mut self, name: &str) -> TableId {
+    pub(super) fn active_table(&mut self, name: &str) -> TableId {
         self.done(create(name, placed(4, &[1, 2, 3])));
         let table = self.state.tables()[name].id;
         self.done(Command::TableActive { table });
@@ -110,7 +110,7 @@ impl Region {
     }
 }
 
-fn delete(name: &str) -> Command {
+pub(super) fn delete(name: &str) -> Command {
     Command::DeleteTable { name: name.to_owned(), force: false }
 }
 
@@ -171,37 +171,6 @@ fn a_table_lives_from_creating_to_gone() {
     assert!(region.state.partition_gone(PartitionId(GroupId::FIRST_PARTITION)));
     assert!(!region.state.partition_gone(PartitionId(GroupId::FIRST_PARTITION + 4)));
     assert_eq!(region.done(create("t", placed(1, &[1]))), Done::Table(TableId((2 << 48) | 2)));
-}
-
-#[test]
-fn a_restored_table_knows_which_partitions_are_still_to_be_filled() {
-    let mut region = Region::with_nodes(3);
-    let mut command = create("t", placed(2, &[1, 2, 3]));
-    if let Command::CreateTable { restore, .. } = &mut command {
-        *restore = Some(restore_source());
-    }
-    let Done::Table(table) = region.done(command) else { panic!("no table was made") };
-    let first = PartitionId(GroupId::FIRST_PARTITION);
-    let second = PartitionId(first.0 + 1);
-    let mut fill = |partition, at_ms| {
-        region.done(Command::PartitionRestored { table, partition, at_ms });
-        let record = &region.state.tables()["t"];
-        let restore = record.restore.clone().unwrap();
-        assert_eq!(record.is_being_restored(), restore.done_ms.is_none());
-        (restore.pending, restore.done_ms)
-    };
-    for _ in 0..2 {
-        assert_eq!(fill(first, 5), (vec![second], None));
-    }
-    assert_eq!(fill(second, 6), (Vec::new(), Some(6)));
-    assert_eq!(fill(second, 7), (Vec::new(), Some(6)));
-    let creating = Refusal::InUse { status: TableStatus::Creating };
-    assert_eq!(region.refused(delete("t")), creating);
-    let (name, force) = ("t".to_owned(), true);
-    region.done(Command::DeleteTable { name, force });
-    region.done(Command::TableGone { table });
-    let late = Command::PartitionRestored { table, partition: second, at_ms: 8 };
-    assert_eq!(region.refused(late), Refusal::TableNotFound);
 }
 
 #[test]
@@ -582,21 +551,6 @@ fn what_belongs_to_one_region_changes_without_a_status() {
     let mode = Some(InsightsMode::ThrottledKeys);
     let insights = change(OwnChange::Insights(mode)).1.own.insights;
     assert_eq!(insights, Some(Insights { mode, changed_ms: 5_000 }));
-}
-
-#[test]
-fn recovery_knows_since_when_it_is_on() {
-    let mut region = Region::with_nodes(3);
-    region.active_table("t");
-    let mut recovery = |days, at_ms| {
-        let change = OwnChange::Recovery(days);
-        region.done(Command::ChangeOwn { name: "t".to_owned(), change, at_ms });
-        region.state.tables()["t"].own.recovery
-    };
-    assert_eq!(recovery(Some(35), 5), Some(Recovery { days: 35, since_ms: 5 }));
-    assert_eq!(recovery(Some(1), 6), Some(Recovery { days: 1, since_ms: 5 }));
-    assert_eq!(recovery(None, 7), None);
-    assert_eq!(recovery(Some(2), 8), Some(Recovery { days: 2, since_ms: 8 }));
 }
 
 #[test]

@@ -1,0 +1,50 @@
+//! Tests of point-in-time recovery and of tables that are restored.
+
+use super::tests::{Region, create, delete, placed, restore_source};
+use super::*;
+
+#[test]
+fn a_restored_table_knows_which_partitions_are_still_to_be_filled() {
+    let mut region = Region::with_nodes(3);
+    let mut command = create("t", placed(2, &[1, 2, 3]));
+    if let Command::CreateTable { restore, .. } = &mut command {
+        *restore = Some(restore_source());
+    }
+    let Done::Table(table) = region.done(command) else { panic!("no table was made") };
+    let first = PartitionId(GroupId::FIRST_PARTITION);
+    let second = PartitionId(first.0 + 1);
+    let mut fill = |partition, at_ms| {
+        region.done(Command::PartitionRestored { table, partition, at_ms });
+        let record = &region.state.tables()["t"];
+        let restore = record.restore.clone().unwrap();
+        assert_eq!(record.is_being_restored(), restore.done_ms.is_none());
+        (restore.pending, restore.done_ms)
+    };
+    for _ in 0..2 {
+        assert_eq!(fill(first, 5), (vec![second], None));
+    }
+    assert_eq!(fill(second, 6), (Vec::new(), Some(6)));
+    assert_eq!(fill(second, 7), (Vec::new(), Some(6)));
+    let creating = Refusal::InUse { status: TableStatus::Creating };
+    assert_eq!(region.refused(delete("t")), creating);
+    let (name, force) = ("t".to_owned(), true);
+    region.done(Command::DeleteTable { name, force });
+    region.done(Command::TableGone { table });
+    let late = Command::PartitionRestored { table, partition: second, at_ms: 8 };
+    assert_eq!(region.refused(late), Refusal::TableNotFound);
+}
+
+#[test]
+fn recovery_knows_since_when_it_is_on() {
+    let mut region = Region::with_nodes(3);
+    region.active_table("t");
+    let mut recovery = |days, at_ms| {
+        let change = OwnChange::Recovery(days);
+        region.done(Command::ChangeOwn { name: "t".to_owned(), change, at_ms });
+        region.state.tables()["t"].own.recovery
+    };
+    assert_eq!(recovery(Some(35), 5), Some(Recovery { days: 35, since_ms: 5 }));
+    assert_eq!(recovery(Some(1), 6), Some(Recovery { days: 1, since_ms: 5 }));
+    assert_eq!(recovery(None, 7), None);
+    assert_eq!(recovery(Some(2), 8), Some(Recovery { days: 2, since_ms: 8 }));
+}
