@@ -59,7 +59,8 @@ fn against(url: &str, bless: bool) -> Result<bool> {
     for path in files()? {
         let text = std::fs::read_to_string(&path)?;
         let parts = parse(&text).with_context(|| path.display().to_string())?;
-        let mut endpoint = Endpoint { authority: authority.clone(), asked: None };
+        let mut endpoint =
+            Endpoint { authority: authority.clone(), last: String::new(), asked: None };
         let tables = tables(&parts);
         runtime.block_on(endpoint.drop_tables(&tables))?;
         let now = runtime.block_on(play(&parts, &mut endpoint));
@@ -107,7 +108,9 @@ fn tables(parts: &[Part]) -> BTreeSet<String> {
 /// An endpoint on the network.
 struct Endpoint {
     authority: String,
-    /// Since when a status is waited for.
+    /// The last request.
+    last: String,
+    /// Since when it is waited for another answer to it.
     asked: Option<Instant>,
 }
 
@@ -196,8 +199,10 @@ fn unchunked(mut rest: &[u8]) -> Result<Vec<u8>> {
 #[async_trait]
 impl Answering for Endpoint {
     async fn call(&mut self, target: &str, body: &str) -> (u16, String) {
-        if !target.ends_with(".DescribeTable") {
-            self.asked = None;
+        // Whoever waits sends one request again and again.
+        let request = format!("{target} {body}");
+        if self.last != request {
+            (self.last, self.asked) = (request, None);
         }
         self.ask(target, body).unwrap_or_else(|error| (0, format!("{error:#}")))
     }

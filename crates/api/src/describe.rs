@@ -50,6 +50,7 @@ fn write(out: &mut Vec<u8>, context: &RequestContext, table: &TableRecord, size:
     encryption(&mut object, context, table);
     stream(&mut object, context, table);
     local_indexes(&mut object, context, table);
+    restore(&mut object, table);
     object.text("TableArn", &table_arn(&context.region, &table.name));
     if let Some(class) = table.definition.class {
         let mut summary = Object::open(object.key("TableClassSummary"));
@@ -65,6 +66,23 @@ fn write(out: &mut Vec<u8>, context: &RequestContext, table: &TableRecord, size:
     let is_active = table.status == TableStatus::Active;
     warm(&mut object, definition.warm, capacity, table.status, is_active);
     object.close();
+}
+
+/// As on the service, only while it lasts: a table that was restored is a table like any other.
+fn restore(object: &mut Object<'_>, table: &TableRecord) {
+    let Some(restore) = &table.restore else { return };
+    match table.status {
+        TableStatus::Creating => {}
+        TableStatus::Active | TableStatus::Updating | TableStatus::Deleting => return,
+    }
+    let mut summary = Object::open(object.key("RestoreSummary"));
+    summary.seconds("RestoreDateTime", restore.source.at_ms);
+    summary.flag("RestoreInProgress", true);
+    if let Some(backup) = &restore.source.backup_arn {
+        summary.text("SourceBackupArn", backup);
+    }
+    summary.text("SourceTableArn", &restore.source.table_arn);
+    summary.close();
 }
 
 /// A table that is being created shows only what was stated.

@@ -44,7 +44,7 @@ pub async fn answer(
         Operation::DeleteResourcePolicy => ops::delete_resource_policy::run(backend, fields).await,
         Operation::DeleteTable => ops::delete_table::run(backend, context, fields).await,
         Operation::DescribeContinuousBackups => {
-            ops::describe_continuous_backups::run(backend, fields)
+            ops::describe_continuous_backups::run(backend, fields).await
         }
         Operation::DescribeContributorInsights => {
             ops::describe_contributor_insights::run(backend, fields)
@@ -79,6 +79,9 @@ pub async fn answer(
         Operation::PutItem => ops::put_item::run(backend, fields).await,
         Operation::PutResourcePolicy => ops::put_resource_policy::run(backend, fields).await,
         Operation::Query => ops::query::run(backend, fields).await,
+        Operation::RestoreTableToPointInTime => {
+            ops::restore_table_to_point_in_time::run(backend, context, fields).await
+        }
         Operation::Scan => ops::scan::run(backend, fields).await,
         Operation::TagResource => ops::tag_resource::run(backend, fields).await,
         Operation::ExecuteTransaction => ops::execute_transaction::run(backend, fields).await,
@@ -89,6 +92,9 @@ pub async fn answer(
         Operation::GetShardIterator => ops::get_shard_iterator::run(backend, context, fields).await,
         Operation::ListStreams => ops::list_streams::run(backend, context, fields),
         Operation::UntagResource => ops::untag_resource::run(backend, fields).await,
+        Operation::UpdateContinuousBackups => {
+            ops::update_continuous_backups::run(backend, fields).await
+        }
         Operation::UpdateContributorInsights => {
             ops::update_contributor_insights::run(backend, fields).await
         }
@@ -111,10 +117,8 @@ pub async fn answer(
         | Operation::ListExports
         | Operation::ListImports
         | Operation::RestoreTableFromBackup
-        | Operation::RestoreTableToPointInTime
         | Operation::SearchVectors
         | Operation::StartBulkPutItems
-        | Operation::UpdateContinuousBackups
         | Operation::UpdateKinesisStreamingDestination
         | Operation::UpdateTableReplicaAutoScaling => Err(crate::unbuilt::operation(operation)),
     }

@@ -18,12 +18,14 @@
 //! The second line is an operation, or a whole target where it has a dot; the request body may have
 //! several lines or none, `<<v*1000>>` in it stands for a thousand `v`, and `<<ShardId>>` for the last
 //! value that an answer gave that member ([`KEPT`]). `@until` waits until a
-//! table has a status, or is `GONE`, or `INDEXED`: neither it nor an index of it is changing.
+//! table has a status, or is `GONE`, or `INDEXED`: neither it nor an index of it is changing; or is
+//! `RESTORABLE`: there is a time to which it can be restored.
 //!
 //! # Invariants
 //!
 //! - What differs from run to run is masked in the answer before it is compared: times, table ids,
-//!   stream labels, sizes, and region and account in ARNs.
+//!   stream labels, sizes, and region and account in ARNs. Which times of a table can be restored is
+//!   left out: as long as the archive has none, no answer has any.
 //! - `render(parse(text)) == text` for every file that this module wrote.
 //!
 //! Tested below; the files are run by `tests/golden.rs`.
@@ -38,7 +40,8 @@ use meridian_wire::{Fault, Operation};
 const ATTEMPTS_MAX: u32 = 40;
 
 /// Members whose last value requests can name.
-pub const KEPT: [&str; 6] = [
+pub const KEPT: [&str; 7] = [
+    "LatestRestorableDateTime",
     "LatestStreamArn",
     "LatestStreamLabel",
     "NextShardIterator",
@@ -239,9 +242,12 @@ async fn ask(
     loop {
         let (status, answer) = answering.call(&target, &request).await;
         for member in KEPT {
-            let value = answer.rsplit(&format!("\"{member}\":\"")).next();
+            let value = answer.rsplit(&format!("\"{member}\":")).next();
             let value = value.filter(|rest| rest.len() < answer.len());
-            let value = value.and_then(|rest| rest.split('"').next());
+            let value = value.and_then(|rest| match rest.strip_prefix('"') {
+                Some(text) => text.split('"').next(),
+                None => rest.split([',', '}']).next(),
+            });
             kept.extend(value.map(|value| (member, value.to_owned())));
         }
         let got = Exchange { status, answer: mask(&answer), ..exchange.clone() };
@@ -282,13 +288,18 @@ async fn until(
     table: &str,
 ) -> Result<(), GoldenError> {
     let body = format!("{{\"TableName\":\"{table}\"}}");
+    let asks = match status {
+        "RESTORABLE" => Operation::DescribeContinuousBackups,
+        _ => Operation::DescribeTable,
+    };
     let (wanted, unwanted) = match status {
+        "RESTORABLE" => ("\"LatestRestorableDateTime\":".to_owned(), None),
         "GONE" => ("ResourceNotFoundException".to_owned(), None),
         "INDEXED" => ("\"TableStatus\":\"ACTIVE\"".to_owned(), Some("ING\"")),
         status => (format!("\"TableStatus\":\"{status}\""), None),
     };
     loop {
-        let (_, answer) = answering.call(&Operation::DescribeTable.target(), &body).await;
+        let (_, answer) = answering.call(&asks.target(), &body).await;
         let changing = unwanted.is_some_and(|ending| answer.contains(ending));
         if answer.contains(&wanted) && !changing {
             return Ok(());
@@ -312,7 +323,7 @@ pub fn status_of(fault: Fault) -> u16 {
 }
 
 /// Members whose value differs from run to run.
-const MASKED: [&str; 25] = [
+const MASKED: [&str; 26] = [
     "Address",
     "ApproximateCreationDateTime",
     "CreationDateTime",
@@ -328,6 +339,7 @@ const MASKED: [&str; 25] = [
     "LatestStreamLabel",
     "NextShardIterator",
     "NumberOfDecreasesToday",
+    "RestoreDateTime",
     "RevisionId",
     "SequenceNumber",
     "ShardId",
@@ -340,13 +352,37 @@ const MASKED: [&str; 25] = [
     "eventID",
 ];
 
+/// The bounds of what can be restored.
+const BOUNDS: [&str; 2] = ["EarliestRestorableDateTime", "LatestRestorableDateTime"];
+
 /// Masks what differs from run to run.
 pub fn mask(answer: &str) -> String {
     let mut out = answer.to_owned();
     for member in MASKED {
         out = mask_member(&out, member);
     }
+    for bound in BOUNDS {
+        out = mask_bound(&out, bound);
+    }
     mask_arns(&out)
+}
+
+/// Leaves out a bound of what can be restored, which stands before another member, and masks it in a
+/// text.
+fn mask_bound(text: &str, bound: &str) -> String {
+    let (member, quoted) = (format!("\"{bound}\":"), format!("{bound} '"));
+    let mut out = text.to_owned();
+    if let Some((before, rest)) = text.split_once(&member)
+        && let Some((_, rest)) = rest.split_once(',')
+    {
+        out = format!("{before}{rest}");
+    }
+    if let Some((before, rest)) = text.split_once(&quoted)
+        && let Some((_, rest)) = rest.split_once('\'')
+    {
+        out = format!("{before}{quoted}<{bound}>'{rest}");
+    }
+    out
 }
 
 fn mask_member(text: &str, member: &str) -> String {
@@ -432,5 +468,9 @@ mod tests {
             ),
             r#"{"CreationDateTime":"<CreationDateTime>","TableId":"<TableId>","A":"arn:aws:dynamodb:<region>:<account>:table/t/stream/<label>"}"#
         );
+        let window = r#"{"EarliestRestorableDateTime":1,"LatestRestorableDateTime":2,"A":3}"#;
+        assert_eq!(mask(window), r#"{"A":3}"#);
+        let text = "a LatestRestorableDateTime '2026-10-08T23:16:33Z' b";
+        assert_eq!(mask(text), "a LatestRestorableDateTime '<LatestRestorableDateTime>' b");
     }
 }

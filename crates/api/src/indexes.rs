@@ -208,7 +208,8 @@ fn check_throughput(
     }))
 }
 
-fn take_projection(fields: &mut Fields) -> Result<IndexProjection, ApiError> {
+/// Takes `Projection`.
+pub fn take_projection(fields: &mut Fields) -> Result<IndexProjection, ApiError> {
     let stated = fields.take_fields("Projection");
     stated.map_or_else(|| Err(invalid_parameter("Unknown ProjectionType: null")), projection)
 }

@@ -31,6 +31,7 @@ mod policies;
 mod projection;
 mod reads;
 mod resources;
+mod restores;
 mod settings;
 pub mod streams;
 mod tables;

@@ -24,7 +24,15 @@ pub fn billing_member(fields: &mut Fields, member: &str) -> Option<BillingMode> 
 
 /// Takes `ProvisionedThroughput`.
 pub fn throughput(fields: &mut Fields) -> Result<Option<Throughput>, ApiError> {
-    let Some(mut throughput) = fields.take_fields("ProvisionedThroughput") else { return Ok(None) };
+    throughput_member(fields, "ProvisionedThroughput")
+}
+
+/// Takes provisioned throughput under another name.
+pub fn throughput_member(
+    fields: &mut Fields,
+    member: &str,
+) -> Result<Option<Throughput>, ApiError> {
+    let Some(mut throughput) = fields.take_fields(member) else { return Ok(None) };
     let read_units = units(&mut throughput, "ReadCapacityUnits")?;
     let write_units = units(&mut throughput, "WriteCapacityUnits")?;
     Ok(Some(Throughput { read_units, write_units }))
@@ -69,6 +77,11 @@ pub enum Of<'a> {
     Index(&'a str),
 }
 
+/// True for as many units as a limit of throughput can have.
+pub fn are_units(units: u64) -> bool {
+    (1..=UNITS_MAX).contains(&units)
+}
+
 /// Reads `OnDemandThroughput` of a table with this billing mode from now on.
 pub fn on_demand(
     asked: Option<Fields>,
@@ -99,7 +112,7 @@ pub fn on_demand(
         (None, _) => Ok(Setting::Keep),
         (Some(-1), Asking::Update) => Ok(Setting::Unset),
         (Some(units), _) => match u64::try_from(units) {
-            Ok(units) if (1..=UNITS_MAX).contains(&units) => Ok(Setting::Set(units)),
+            Ok(units) if are_units(units) => Ok(Setting::Set(units)),
             Ok(_) | Err(_) => {
                 let of = match of {
                     Of::Table => "table".to_owned(),
@@ -188,7 +201,15 @@ pub fn warm_shown(
 
 /// Takes `SSESpecification`.
 pub fn encryption(fields: &mut Fields) -> Result<Setting<Encryption>, ApiError> {
-    let Some(mut asked) = fields.take_fields("SSESpecification") else { return Ok(Setting::Keep) };
+    encryption_member(fields, "SSESpecification")
+}
+
+/// Takes an `SSESpecification` under another name.
+pub fn encryption_member(
+    fields: &mut Fields,
+    member: &str,
+) -> Result<Setting<Encryption>, ApiError> {
+    let Some(mut asked) = fields.take_fields(member) else { return Ok(Setting::Keep) };
     let enabled = asked.take_flag("Enabled");
     let kind = asked.take_text("SSEType");
     let key = asked.take_text("KMSMasterKeyId");

@@ -42,6 +42,22 @@ pub struct Memory {
     failures: Mutex<BTreeMap<String, BackendError>>,
     tokens: Mutex<BTreeMap<String, u64>>,
     changes: Mutex<BTreeMap<PartitionId, Vec<StreamChange>>>,
+    archive: Mutex<Archive>,
+}
+
+/// What there is of an archive. The clock stands still, so that one which keeps up needs no history:
+/// every moment that it can bring back is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Archive {
+    /// There is none.
+    Absent,
+    /// It has nothing yet.
+    Empty,
+    /// It has times before now, and what is now for each of them.
+    KeepsUp {
+        /// How far back they reach.
+        before_ms: u64,
+    },
 }
 
 impl Default for Memory {
@@ -52,6 +68,7 @@ impl Default for Memory {
             failures: Mutex::default(),
             tokens: Mutex::default(),
             changes: Mutex::default(),
+            archive: Mutex::new(Archive::KeepsUp { before_ms: 0 }),
         };
         let region = Command::InitRegion { region: RegionId::new(1), name: REGION.to_owned() };
         memory.apply(region).expect("the region is new");
@@ -70,6 +87,11 @@ impl Memory {
     /// Fails every request on the items of a partition key value from now on.
     pub fn fail(&self, partition: &str, error: BackendError) {
         self.failures.lock().unwrap().insert(partition.to_owned(), error);
+    }
+
+    /// Changes what there is of an archive.
+    pub fn set_archive(&self, archive: Archive) {
+        *self.archive.lock().unwrap() = archive;
     }
 
     fn planned(&self, partition: &AttributeValue) -> Result<(), BackendError> {
@@ -243,20 +265,48 @@ impl Backend for Memory {
     }
 
     fn archives(&self) -> bool {
-        false
+        *self.archive.lock().unwrap() != Archive::Absent
     }
 
-    async fn restorable(&self, _: &TableRecord) -> Result<Option<Restorable>, BackendError> {
-        Ok(None)
+    async fn restorable(&self, table: &TableRecord) -> Result<Option<Restorable>, BackendError> {
+        Ok(match (*self.archive.lock().unwrap(), table.own.recovery) {
+            (Archive::Absent | Archive::Empty, _) | (Archive::KeepsUp { .. }, None) => None,
+            (Archive::KeepsUp { before_ms }, Some(_)) => {
+                Some(Restorable { earliest_ms: NOW_MS - before_ms, latest_ms: NOW_MS })
+            }
+        })
     }
 
     async fn restore_table(
         &self,
-        _: &str,
-        _: TableDefinition,
-        _: RestoreSource,
+        name: &str,
+        definition: TableDefinition,
+        source: RestoreSource,
     ) -> Result<Arc<TableRecord>, ChangeError> {
-        Err(ChangeError::Backend(BackendError::Unavailable { maybe_applied: false }))
+        let from = source.table;
+        self.apply(Command::CreateTable {
+            name: name.to_owned(),
+            definition: Box::new(definition),
+            partitions: partitions(),
+            forced: None,
+            global: None,
+            own: Vec::new(),
+            restore: Some(source),
+            created_ms: NOW_MS,
+        })?;
+        let table = self.table(name).ok_or(RegionRefusal::TableNotFound)?;
+        self.settle_indexes(&table);
+        {
+            let mut items = self.items.lock().unwrap();
+            let restored = items.get(&from).cloned().unwrap_or_default();
+            items.insert(table.id, restored);
+        }
+        for partition in table.partitions.clone() {
+            let filled = Command::PartitionRestored { table: table.id, partition, at_ms: NOW_MS };
+            self.apply(filled).expect("it was just made");
+        }
+        self.apply(Command::TableActive { table: table.id }).expect("it was just made");
+        Ok(table)
     }
 
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {

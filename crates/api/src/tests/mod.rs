@@ -1,5 +1,6 @@
 //! Tests of whole operations over a backend in memory.
 
+mod backups;
 mod batches;
 mod compatibility;
 mod errors;

@@ -1,0 +1,166 @@
+//! RestoreTableToPointInTime.
+//!
+//! The order of the checks is the service's: how the request is put, the source, whether recovery is
+//! on, the time, the overrides, the target.
+//!
+//! # Invariants
+//!
+//! - Times are compared to the second, as they are shown; one in the first or last second is moved to
+//!   what can be restored of it.
+//! - A refused request makes no table.
+//!
+//! Tested by `point_in_time.txt` and `tests/backups.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use meridian_control::region::{Refusal, RestoreSource, TableRecord};
+use meridian_control::table::TableStatus;
+use meridian_control::time::iso_label;
+use meridian_wire::arn::table_arn;
+use meridian_wire::{ApiError, Fields, Node, table_name};
+
+use crate::backend::{Backend, ChangeError, TableSize};
+use crate::backups::Restorable;
+use crate::context::RequestContext;
+use crate::errors::{change, invalid, invalid_parameter};
+use crate::restores::Overrides;
+use crate::{backups, describe, unbuilt};
+
+/// Half a millisecond: times are rounded to one.
+const ROUNDING: Duration = Duration::from_micros(500);
+
+/// Which time is asked for, ms since the Unix epoch.
+enum Asked {
+    Latest,
+    At(u64),
+}
+
+/// Answers RestoreTableToPointInTime.
+pub async fn run(
+    backend: &dyn Backend,
+    context: &RequestContext,
+    mut fields: Fields,
+) -> Result<Vec<u8>, ApiError> {
+    let asked = asked(&mut fields)?;
+    let source = source(backend, &mut fields)?;
+    unbuilt::parameters(&fields, &["VectorIndexOverride"])?;
+    let at_ms = moment(backend, &source, &asked).await?;
+    let definition = Overrides::take(&mut fields)?.applied_to(&source.definition)?;
+    let target = fields.take_text("TargetTableName").unwrap_or_default();
+    if let Some(table) = backend.table(&target) {
+        return Err(taken(&target, Some(&table)));
+    }
+    let from = RestoreSource {
+        table: source.id,
+        table_name: source.name.clone(),
+        table_arn: table_arn(&context.region, &source.name),
+        backup_arn: None,
+        at_ms,
+    };
+    let table = match backend.restore_table(&target, definition, from).await {
+        Ok(table) => table,
+        Err(ChangeError::Region(Refusal::TableExists { .. })) => {
+            return Err(taken(&target, backend.table(&target).as_deref()));
+        }
+        Err(error) => return Err(change(error, &target)),
+    };
+    Ok(describe::answer("TableDescription", context, &table, TableSize::default()))
+}
+
+fn asked(fields: &mut Fields) -> Result<Asked, ApiError> {
+    let latest = fields.take_flag("UseLatestRestorableTime").unwrap_or(false);
+    match (fields.take("RestoreDateTime"), latest) {
+        (Some(_), true) => Err(invalid(
+            "Invalid Request: Both RestoreDateTime and UseLatestRestorableTime cannot be set for \
+             point-in-time restore request. Please specify either RestoreDateTime time or \
+             UseLatestRestorableTime",
+        )),
+        (Some(Node::Decimal(seconds)), false) => {
+            // A time before 1970, or beyond all bounds, is out of every range as well.
+            let since = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+            let ms = since.saturating_add(ROUNDING).as_millis();
+            Ok(Asked::At(u64::try_from(ms).unwrap_or(u64::MAX)))
+        }
+        (None, true) => Ok(Asked::Latest),
+        (Some(_) | None, false) => Err(invalid(
+            "Invalid Request: Either one of RestoreDateTime or UseLatestRestorableTime must be \
+             specified, but not both",
+        )),
+    }
+}
+
+/// The source's region and account are not looked at: after a region was left, programs still name it.
+fn source(backend: &dyn Backend, fields: &mut Fields) -> Result<Arc<TableRecord>, ApiError> {
+    let stated = (fields.take_text("SourceTableName"), fields.take_text("SourceTableArn"));
+    match stated {
+        (Some(_), Some(_)) => Err(invalid(
+            "Invalid Request: Must provide exactly one of: sourceTableArn, sourceTableName",
+        )),
+        (None, None) => {
+            Err(invalid("The parameter 'TableName' is required but was not present in the request"))
+        }
+        (Some(name), None) => {
+            backups::known(backend, &name).ok_or_else(|| backups::not_found(&name))
+        }
+        (None, Some(arn)) => {
+            if !arn.starts_with("arn:") {
+                return Err(invalid_parameter(format!("ARNs must start with 'arn:': {arn}")));
+            }
+            let found = backups::known(backend, table_name(&arn));
+            found.ok_or_else(|| ApiError::TableNotFound("Table not found".to_owned()))
+        }
+    }
+}
+
+async fn moment(
+    backend: &dyn Backend,
+    source: &TableRecord,
+    asked: &Asked,
+) -> Result<u64, ApiError> {
+    let name = &source.name;
+    let recovery = source.own.recovery.ok_or_else(|| {
+        ApiError::PointInTimeRecoveryUnavailable(format!(
+            "Point in time recovery is not enabled for table '{name}'"
+        ))
+    })?;
+    let window = backups::window(backend, source, recovery).await?.ok_or_else(|| {
+        ApiError::PointInTimeRecoveryUnavailable(format!(
+            "The archive cannot bring back any time of table '{name}' yet. Please retry later"
+        ))
+    })?;
+    match asked {
+        Asked::Latest => Ok(window.latest_ms),
+        Asked::At(at_ms) if within(*at_ms, window) => {
+            Ok((*at_ms).clamp(window.earliest_ms, window.latest_ms))
+        }
+        Asked::At(at_ms) => Err(ApiError::InvalidRestoreTime(format!(
+            "RestoreDateTime '{}' must be within EarliestRestorableDateTime '{}' and \
+             LatestRestorableDateTime '{}'",
+            date(*at_ms),
+            date(window.earliest_ms),
+            date(window.latest_ms)
+        ))),
+    }
+}
+
+fn within(at_ms: u64, window: Restorable) -> bool {
+    (window.earliest_ms / 1000..=window.latest_ms / 1000).contains(&(at_ms / 1000))
+}
+
+/// `2015-05-20T23:46:10Z`.
+fn date(ms: u64) -> String {
+    let label = iso_label(ms);
+    let seconds = label.split_once('.').map_or(label.as_str(), |(seconds, _)| seconds);
+    format!("{seconds}Z")
+}
+
+/// Says that there is a table of the target's name.
+fn taken(target: &str, table: Option<&TableRecord>) -> ApiError {
+    let is_restored =
+        |table: &TableRecord| table.status == TableStatus::Creating && table.restore.is_some();
+    if table.is_some_and(is_restored) {
+        return ApiError::TableInUse(format!("Table: {target} is already being restored"));
+    }
+    ApiError::TableAlreadyExists(format!("Table already exists: {target}"))
+}
