@@ -42,7 +42,8 @@ const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 /// Commands under way at once.
 const IN_FLIGHT_MAX: usize = 8;
 /// How far clocks of a region may be apart before a node gives up its leaderships; a new
-/// incarnation's floor stands above what a predecessor with such a clock may have promised.
+/// incarnation's floor stands above what a predecessor with such a clock may have promised, and no
+/// commit time is closed before it is over on such a clock.
 pub const CLOCK_APART_MS_MAX: u64 = 250;
 /// How often parked changes are looked at.
 const UNPARK_EVERY: Duration = Duration::from_millis(100);
@@ -372,7 +373,7 @@ impl Pipeline {
                 self.settle(evaluated, reply);
             }
             Work::CloseCommits(reply) => {
-                let closed = self.options.evaluator.close_commits(now_ms);
+                let closed = self.options.evaluator.close_commits(closable_ms(now_ms));
                 let evaluated = Ok(Evaluated::Answer { outcome: closed, after: None });
                 self.settle(evaluated, reply);
             }
@@ -460,6 +461,11 @@ impl Pipeline {
         let (barrier, settled) = (self.options.barrier.clone(), self.settled.subscribe());
         rt::spawn(settle_later(barrier, settled, after, outcome, reply));
     }
+}
+
+/// The latest time that can be closed: one that is over on every clock of the region.
+fn closable_ms(now_ms: u64) -> u64 {
+    now_ms.saturating_sub(CLOCK_APART_MS_MAX).saturating_sub(1)
 }
 
 /// Why a proposal was not accepted; none when it was.

@@ -221,7 +221,7 @@ impl Evaluator {
         self.position = header.position;
         self.own_position = header.position;
         self.marks = Marks::load(self.engine.as_ref(), &self.spec)?;
-        self.commit_ms = header.committed_ms.max(self.last.ms());
+        self.commit_ms = header.committed_ms;
         self.sealed = header.position;
         self.parked = self.load_parked()?;
         self.overlay = Overlay::default();
@@ -318,16 +318,17 @@ impl Evaluator {
         }
     }
 
-    /// Promises that nothing will be committed at or before the time given. As with
-    /// [`Evaluator::close`], confirm leadership before relying on it.
-    pub fn close_commits(&mut self, now_ms: u64) -> ClosedCommits {
-        self.commit_ms = self.commit_ms.max(now_ms.saturating_add(1));
+    /// Promises that nothing will be committed at or before a time: `at_ms`, or one before what is
+    /// under way. `at_ms` lies so far back that no leader's clock, now or later, shows it. As with
+    /// [`Evaluator::close`], confirm leadership before relying on the promise.
+    pub fn close_commits(&mut self, at_ms: u64) -> ClosedCommits {
+        self.commit_ms = self.commit_ms.max(at_ms.saturating_add(1));
         match self.in_flight.front() {
             Some(first) => ClosedCommits {
-                commit_ms: now_ms.min(first.commit_ms.saturating_sub(1)),
+                commit_ms: at_ms.min(first.commit_ms.saturating_sub(1)),
                 position: first.before,
             },
-            None => ClosedCommits { commit_ms: now_ms, position: self.sealed },
+            None => ClosedCommits { commit_ms: at_ms, position: self.sealed },
         }
     }
 

@@ -67,8 +67,8 @@ fn being_enabled(name: &str) -> ApiError {
 
 fn no_archive() -> ApiError {
     ApiError::ContinuousBackupsUnavailable(
-        "This server keeps no archive, from which a table could be recovered. The section \
-         [archive] of the node's configuration turns one on."
+        "This server keeps no archive, from which a table could be recovered. The setting \
+         archive_dir in the configuration of its nodes turns one on."
             .to_owned(),
     )
 }

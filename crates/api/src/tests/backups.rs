@@ -30,7 +30,7 @@ async fn without_an_archive_recovery_can_only_be_turned_off() {
     make_table(&memory, "source").await;
     let refused = turn(&memory, ON).await.expect_err("there is no archive");
     assert_eq!(refused.row().name, "ContinuousBackupsUnavailableException");
-    assert!(refused.message().is_some_and(|text| text.contains("[archive]")));
+    assert!(refused.message().is_some_and(|text| text.contains("archive_dir")));
     assert!(turn(&memory, OFF).await.is_ok());
 }
 

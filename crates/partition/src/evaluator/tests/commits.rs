@@ -76,7 +76,7 @@ proptest! {
                     leader.commit(&first);
                 }
                 Step::Close => {
-                    let promise = leader.evaluator.close_commits(leader.now_ms);
+                    let promise = leader.evaluator.close_commits(leader.now_ms - APART_MS - 1);
                     prop_assert!(promise.commit_ms <= leader.now_ms);
                     prop_assert!(promise.position <= leader.replica.header().position);
                     closed.push(promise);
