@@ -6,6 +6,7 @@ mod expiry;
 mod full_disk;
 mod indexes;
 mod meters;
+mod reads;
 mod region;
 mod streams;
 mod testing;

@@ -5,11 +5,14 @@
 //! - A write is tried again only when it surely was not applied: never sent, refused before it
 //!   entered a log, or fenced. Everything else that went wrong is `Unknown`.
 //! - A request ends within [`REQUEST_LIMIT`].
+//! - An eventually consistent read shows what was written through the same node before, unless the
+//!   replica here stays behind.
 //! - No request waits for a control group: the catalog is a local replica.
 
 pub mod message;
 mod pages;
 mod serve;
+mod written;
 
 use crate::hosting::{HostedPartition, Hosting};
 use crate::meters::bucket::Buckets;
@@ -17,12 +20,12 @@ use crate::pipeline::Refused;
 use crate::room::Room;
 use crate::transact::Tokens;
 use bytes::Bytes;
-use meridian_base::{NodeId, PartitionId, TableId};
+use meridian_base::{NodeId, PartitionId, Position, TableId};
 use meridian_control::region::{Catalog, PartitionRecord};
 use meridian_partition::{Feed, Get};
 use meridian_raft::rt;
 use meridian_transport::{CallError, Kind, Peers};
-use message::{Destination, ItemAnswer, ItemRequest, decode_answer, encode_request};
+use message::{Answered, Destination, ItemAnswer, ItemRequest, decode_answer, encode_request};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -67,6 +70,8 @@ pub struct Items {
     peers: Peers,
     catalog: watch::Receiver<Arc<Catalog>>,
     hints: Mutex<BTreeMap<PartitionId, NodeId>>,
+    /// How far the leaders of partitions were when they answered writes that went through this node.
+    written: Mutex<BTreeMap<PartitionId, Position>>,
     gate: Arc<dyn RegionGate>,
     room: Arc<Room>,
     tokens: Tokens,
@@ -94,8 +99,8 @@ impl Items {
         room: Arc<Room>,
     ) -> Self {
         let (tokens, buckets) = (Tokens::default(), Buckets::default());
-        let hints = Mutex::default();
-        Items { node, hosting, peers, catalog, hints, gate, room, tokens, buckets }
+        let (hints, written) = (Mutex::default(), Mutex::default());
+        Items { node, hosting, peers, catalog, hints, written, gate, room, tokens, buckets }
     }
 
     /// The catalog as this node knows it.
@@ -240,7 +245,12 @@ impl Items {
         let message = Bytes::from(encode_request(Destination::Partition(partition), request));
         match self.peers.call(target, Kind::Item, message, CALL_LIMIT).await {
             Ok(bytes) => match decode_answer(&bytes) {
-                Ok(answer) => attempt_of(answer),
+                Ok(Answered { position, answer }) => {
+                    if !request.reads() {
+                        self.note_written(partition, position);
+                    }
+                    attempt_of(answer)
+                }
                 Err(_) if request.reads() => Attempt::Again(None),
                 Err(_) => Attempt::Failed(ItemError::Unknown),
             },
@@ -274,6 +284,9 @@ impl Items {
         let deadline = rt::now() + REQUEST_LIMIT;
         let here = partition.replicas.voters.iter().position(|node| *node == self.node);
         let mut at = here.unwrap_or(0);
+        if here.is_some() {
+            self.catch_up(partition.id).await;
+        }
         loop {
             let Some(target) =
                 partition.replicas.voters.get(at % partition.replicas.voters.len().max(1))

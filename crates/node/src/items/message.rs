@@ -18,7 +18,7 @@ use meridian_partition::{
     WriteOutcome,
 };
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What is asked of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +102,15 @@ impl ItemAnswer {
     pub fn unexpected(&self) -> ItemError {
         ItemError::Broken("the answer is of another kind than the question".to_owned())
     }
+}
+
+/// An answer as it arrives.
+pub struct Answered {
+    /// The end of the change log of the replica that answered: what it has applied. 0 where it is
+    /// not told.
+    pub position: Position,
+    /// The answer.
+    pub answer: Result<ItemAnswer, Refused>,
 }
 
 /// The sent form of a request.
@@ -282,8 +291,9 @@ fn get_stamped(reader: &mut Reader<'_>) -> Result<Stamped, DecodeError> {
 
 /// The sent form of an answer or a refusal. A freeze is settled by the node that holds it and is
 /// never sent.
-pub fn encode_answer(answer: &Result<ItemAnswer, Refused>) -> Vec<u8> {
+pub fn encode_answer(answer: &Result<ItemAnswer, Refused>, position: Position) -> Vec<u8> {
     let mut out = vec![FORMAT];
+    put_var(&mut out, position.0);
     match answer {
         Ok(ItemAnswer::Write(outcome)) => {
             out.push(0);
@@ -341,24 +351,28 @@ pub fn encode_answer(answer: &Result<ItemAnswer, Refused>) -> Vec<u8> {
 }
 
 /// Reads the sent form of an answer or a refusal.
-pub fn decode_answer(bytes: &[u8]) -> Result<Result<ItemAnswer, Refused>, DecodeError> {
+pub fn decode_answer(bytes: &[u8]) -> Result<Answered, DecodeError> {
     let mut reader = Reader::new(bytes);
     format(&mut reader)?;
+    let position = Position(reader.var()?);
+    Ok(Answered { position, answer: read_answer(&mut reader)? })
+}
+
+fn read_answer(reader: &mut Reader<'_>) -> Result<Result<ItemAnswer, Refused>, DecodeError> {
     Ok(match reader.u8()? {
         0 => Ok(ItemAnswer::Write(WriteOutcome::decode(reader.rest())?)),
         1 => Ok(ItemAnswer::Get(GetOutcome::decode(reader.rest())?)),
         2 => Ok(ItemAnswer::Page(Page::decode(reader.rest())?)),
         3 => {
             let count = reader.len()?;
-            let outcomes =
-                (0..count).map(|_| get_replicated(&mut reader)).collect::<Result<_, _>>();
+            let outcomes = (0..count).map(|_| get_replicated(reader)).collect::<Result<_, _>>();
             Ok(ItemAnswer::Replicate(outcomes?))
         }
         4 => Ok(ItemAnswer::Fed),
         5 => Ok(ItemAnswer::Transact(TransactAnswer::decode(reader.rest())?)),
         6 => {
             let count = reader.len()?;
-            let list = (0..count).map(|_| get_stamped(&mut reader)).collect::<Result<_, _>>();
+            let list = (0..count).map(|_| get_stamped(reader)).collect::<Result<_, _>>();
             Ok(ItemAnswer::Stamped(list?))
         }
         7 => Ok(ItemAnswer::Token(TokenAnswer::from_u8(reader.u8()?)?)),

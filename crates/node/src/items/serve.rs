@@ -14,7 +14,7 @@ use crate::hosting::HostedPartition;
 use crate::pipeline::Refused;
 use async_trait::async_trait;
 use bytes::Bytes;
-use meridian_base::{NodeId, PartitionId};
+use meridian_base::{NodeId, PartitionId, Position};
 use meridian_partition::PageRequest;
 use meridian_partition::header::Freeze;
 use meridian_raft::rt;
@@ -34,14 +34,19 @@ impl Items {
     /// Answers an item message of another node.
     pub async fn serve(&self, message: &[u8]) -> Result<Bytes, String> {
         let (to, request) = decode_request(message).map_err(|e| e.to_string())?;
+        let mut position = Position(0);
         let answer = match to {
             Destination::Partition(id) => match self.hosting.partition(id) {
-                Some(hosted) => self.serve_here(&hosted, request).await,
+                Some(hosted) => {
+                    let answer = self.serve_here(&hosted, request).await;
+                    position = *hosted.position().borrow();
+                    answer
+                }
                 None => Err(Refused::NotLeader { hint: None }),
             },
             Destination::Table(table) => self.serve_table(table, request).await,
         };
-        Ok(Bytes::from(encode_answer(&answer)))
+        Ok(Bytes::from(encode_answer(&answer, position)))
     }
 
     /// Runs a request that another region forwarded, wherever this region holds the key.
@@ -132,7 +137,9 @@ impl Items {
         let message = Bytes::from(message);
         for node in self.gate.nodes_of(&freeze) {
             match self.peers.call(node, Kind::Item, message.clone(), CALL_LIMIT).await {
-                Ok(bytes) => return decode_answer(&bytes).unwrap_or(Err(Refused::Unknown)),
+                Ok(bytes) => {
+                    return decode_answer(&bytes).map_or(Err(Refused::Unknown), |a| a.answer);
+                }
                 Err(CallError::NotSent | CallError::Refused(_)) => {}
                 Err(CallError::Unknown) if request.reads() => {}
                 Err(CallError::Unknown) => return Err(Refused::Unknown),
