@@ -1,3 +1,5 @@
+//! Tests of `fold`.
+
 use super::*;
 use meridian_base::{Cause, Hlc, PartitionId};
 

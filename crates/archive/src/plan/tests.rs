@@ -1,3 +1,5 @@
+//! Tests of `plan`.
+
 use super::*;
 
 const PARTITION: PartitionId = PartitionId(16);

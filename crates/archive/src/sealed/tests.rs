@@ -1,3 +1,5 @@
+//! Tests of `sealed`.
+
 use super::*;
 use crate::{ArchivedChange, ArchivedItem, BaseChunk, LogSegment};
 use meridian_base::{Cause, PartitionId, Position, Version};
