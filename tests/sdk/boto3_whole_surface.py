@@ -1,4 +1,5 @@
-"""Unmodified boto3: global indexes, transactions, statements, a stream's consumer, time to live.
+"""Unmodified boto3: global indexes, transactions, statements, a stream's consumer, time to live,
+point-in-time recovery.
 
 Usage: boto3_whole_surface.py ENDPOINT
 """
@@ -196,6 +197,40 @@ def time_to_live(client, table, consumer):
     assert identity == {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}, identity
 
 
+def point_in_time(client, table):
+    switch = {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 7}
+    client.update_continuous_backups(TableName=NAME, PointInTimeRecoverySpecification=switch)
+
+    def latest():
+        described = client.describe_continuous_backups(TableName=NAME)
+        recovery = described["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+        latest = recovery.get("LatestRestorableDateTime")
+        return latest.timestamp() if latest else 0
+
+    until("a moment can be restored", latest)
+    before = table.scan(ConsistentRead=True)["Items"]
+    # Moments are whole seconds.
+    time.sleep(1.5)
+    good = int(time.time())
+    time.sleep(1.5)
+    for item in before[::2]:
+        table.delete_item(Key={"id": item["id"]})
+    table.put_item(Item={"id": "a mistake"})
+    until("the moment is archived", lambda: latest() > good)
+    restored = f"{NAME}-restored"
+    client.restore_table_to_point_in_time(
+        SourceTableName=NAME, TargetTableName=restored, RestoreDateTime=good
+    )
+    client.get_waiter("table_exists").wait(TableName=restored, WaiterConfig={"Delay": 1})
+    key = lambda item: item["id"]
+    found = connect(boto3.resource, "dynamodb", client.meta.endpoint_url).Table(restored)
+    assert sorted(found.scan(ConsistentRead=True)["Items"], key=key) == sorted(before, key=key)
+    by_customer = Key("customer").eq("c1")
+    page = found.query(IndexName="by-customer", KeyConditionExpression=by_customer)
+    assert page["Count"] == sum(item.get("customer") == "c1" for item in before), page
+    found.delete()
+
+
 def main():
     [endpoint] = sys.argv[1:]
     client = connect(boto3.client, "dynamodb", endpoint)
@@ -206,6 +241,7 @@ def main():
     statements(client)
     consumer = stream(connect(boto3.client, "dynamodbstreams", endpoint))
     time_to_live(client, table, consumer)
+    point_in_time(client, table)
     table.delete()
     client.get_waiter("table_not_exists").wait(TableName=NAME, WaiterConfig={"Delay": 1})
     print("1 passed, 0 failed")
