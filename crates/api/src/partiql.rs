@@ -28,7 +28,7 @@ pub use pages::{Start, run_pages};
 pub use plan::{OneRead, OneWrite, Plan, plan};
 pub use token::{Fingerprint, mismatch};
 
-use meridian_expression::partiql::Statement;
+use meridian_expression::partiql::{Statement, StatementError};
 use meridian_model::AttributeValue;
 use meridian_wire::{ApiError, Fields, Wording};
 
@@ -69,8 +69,19 @@ impl Request {
         })
     }
 
-    /// Reads the statement.
+    /// Reads a statement that stands alone.
     pub fn statement(&self) -> Result<Statement, ApiError> {
+        match self.member()? {
+            Statement::Exists(_) => {
+                let alone = "EXISTS outside a transaction".to_owned();
+                Err(invalid(StatementError::Unsupported(alone).to_string()))
+            }
+            statement => Ok(statement),
+        }
+    }
+
+    /// Reads a member of a transaction.
+    pub fn member(&self) -> Result<Statement, ApiError> {
         Statement::parse(&self.text, &self.parameters).map_err(|error| invalid(error.to_string()))
     }
 }

@@ -43,6 +43,8 @@ pub enum Statement {
     Update(Update),
     /// `DELETE`
     Delete(Delete),
+    /// `EXISTS(SELECT ...)`, in transactions alone.
+    Exists(Exists),
 }
 
 /// `SELECT columns FROM table.index WHERE condition ORDER BY order`
@@ -102,6 +104,15 @@ pub struct Delete {
     pub returning_old: bool,
 }
 
+/// `EXISTS(SELECT * FROM table WHERE condition)`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exists {
+    /// The table.
+    pub table: String,
+    /// Which item, and what it must satisfy.
+    pub condition: Condition,
+}
+
 /// What of an item an `UPDATE` answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Returning {
@@ -128,14 +139,18 @@ impl Statement {
             Statement::Insert(insert) => &insert.table,
             Statement::Update(update) => &update.table,
             Statement::Delete(delete) => &delete.table,
+            Statement::Exists(exists) => &exists.table,
         }
     }
 
-    /// Tells whether the statement only reads.
+    /// Tells whether the statement only reads; what `EXISTS` asks goes with writes.
     pub fn reads(&self) -> bool {
         match self {
             Statement::Select(_) => true,
-            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => false,
+            Statement::Insert(_)
+            | Statement::Update(_)
+            | Statement::Delete(_)
+            | Statement::Exists(_) => false,
         }
     }
 }

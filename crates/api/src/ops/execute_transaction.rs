@@ -23,7 +23,7 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     let mut members = Vec::with_capacity(list.len());
     for node in list {
         let request = Request::take(&mut node.into_fields())?;
-        members.push((request.statement()?, request.old_on_failure));
+        members.push((request.member()?, request.old_on_failure));
     }
     check_kinds(&members)?;
     let (mut reads, mut writes) = (Vec::new(), Vec::new());

@@ -57,7 +57,7 @@ pub struct Pages {
     pub columns: Columns,
 }
 
-/// PutItem, UpdateItem or DeleteItem.
+/// PutItem, UpdateItem, DeleteItem, or the ConditionCheck of a transaction.
 #[derive(Debug)]
 pub struct OneWrite {
     /// The table.
@@ -85,6 +85,9 @@ pub fn plan(
         }
         Statement::Delete(statement) => {
             writes::delete(table, statement, old_on_failure).map(Plan::Write)
+        }
+        Statement::Exists(statement) => {
+            writes::exists(table, statement, old_on_failure).map(Plan::Write)
         }
     }
 }

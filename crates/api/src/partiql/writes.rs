@@ -1,4 +1,4 @@
-//! Plans `INSERT`, `UPDATE` and `DELETE`.
+//! Plans `INSERT`, `UPDATE` and `DELETE`, and `EXISTS` of a transaction.
 //!
 //! # Invariants
 //!
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use meridian_base::limits::ITEM_BYTES_MAX;
 use meridian_control::region::TableRecord;
-use meridian_expression::partiql::{Delete, Insert, Returning, Update};
+use meridian_expression::partiql::{Delete, Exists, Insert, Returning, Update};
 use meridian_expression::{Condition, Path, Predicate};
 use meridian_model::{Key, KeySchema, item_bytes};
 use meridian_partition::{Action, Returns, Write};
@@ -73,6 +73,22 @@ pub fn delete(
     let returning = statement.returning_old.then_some(Returning::AllOld);
     let write = Write { key, action: Action::Delete, condition, returns };
     Ok(OneWrite { table, write, returning, inserts: false })
+}
+
+/// Plans an EXISTS: a check of an item that is there.
+pub fn exists(
+    table: Arc<TableRecord>,
+    statement: Exists,
+    old_on_failure: bool,
+) -> Result<OneWrite, ApiError> {
+    let schema = &table.definition.key;
+    let (key, rest) = one_item(&statement.condition, schema)?;
+    let mut parts = vec![Predicate::Exists(partition_key(schema))];
+    parts.extend(rest);
+    let condition = Predicate::all(parts).map(Condition::new);
+    let returns = Returns { old_on_failure, ..Returns::default() };
+    let write = Write { key, action: Action::Check, condition, returns };
+    Ok(OneWrite { table, write, returning: None, inserts: false })
 }
 
 /// Splits a condition into the key of one item and the rest.

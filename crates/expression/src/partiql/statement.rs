@@ -7,7 +7,7 @@ use meridian_model::{AttributeValue, depth};
 
 use super::cursor::Cursor;
 use super::error::{Malformed, StatementError};
-use super::{Delete, Insert, Order, Returning, Select, Statement, Update};
+use super::{Delete, Exists, Insert, Order, Returning, Select, Statement, Update};
 use crate::path::Path;
 
 /// Reads a statement.
@@ -24,8 +24,8 @@ pub(super) fn parse(
         Statement::Update(cursor.update()?)
     } else if cursor.take_word("DELETE") {
         Statement::Delete(cursor.delete()?)
-    } else if cursor.is_word(0, "EXISTS") {
-        return Err(StatementError::Unsupported("EXISTS outside a transaction".to_owned()));
+    } else if cursor.take_word("EXISTS") {
+        Statement::Exists(cursor.exists()?)
     } else {
         return Err(Malformed::Manipulation.into());
     };
@@ -42,6 +42,20 @@ impl Cursor<'_> {
         let condition = if self.take_word("WHERE") { Some(self.condition()?) } else { None };
         let order = if self.take_word("ORDER") { self.order()? } else { Vec::new() };
         Ok(Select { columns, table, index, condition, order })
+    }
+
+    fn exists(&mut self) -> Result<Exists, StatementError> {
+        self.expect_sign("(")?;
+        self.expect_word("SELECT")?;
+        let Select { table, index, condition, order, .. } = self.select()?;
+        self.expect_sign(")")?;
+        if index.is_some() || !order.is_empty() {
+            return Err(StatementError::Unsupported(
+                "an index, or ORDER BY, within EXISTS".to_owned(),
+            ));
+        }
+        let condition = condition.ok_or(Malformed::Expected("WHERE"))?;
+        Ok(Exists { table, condition })
     }
 
     fn columns(&mut self) -> Result<Vec<Path>, StatementError> {

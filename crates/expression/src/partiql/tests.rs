@@ -189,7 +189,26 @@ fn refusals_of_meaning() {
         ("SELECT * FROM t WHERE a = a", "Invalid ConditionExpression: The first operand must"),
         ("SELECT COUNT(*) FROM t", "Unsupported in a statement: a function in a list"),
         ("SELECT DISTINCT a FROM t", "Unsupported in a statement: SELECT VALUE"),
-        ("EXISTS(SELECT * FROM t)", "Unsupported in a statement: EXISTS"),
+        (
+            "EXISTS(SELECT * FROM t)",
+            "Statement wasn't well formed, can't be processed: Expected WHERE",
+        ),
+        (
+            "EXISTS SELECT * FROM t WHERE a = 1",
+            "Statement wasn't well formed, can't be processed: Exp",
+        ),
+        (
+            "EXISTS(SELECT * FROM t WHERE a = 1",
+            "Statement wasn't well formed, can't be processed: Exp",
+        ),
+        (
+            "EXISTS(SELECT * FROM t.i WHERE a = 1)",
+            "Unsupported in a statement: an index, or ORDER BY",
+        ),
+        (
+            "SELECT * FROM t WHERE EXISTS(SELECT * FROM t WHERE a = 1)",
+            "Unsupported in a statement: EXI",
+        ),
         ("INSERT INTO t VALUE {'a': <<>>}", "One or more parameter values were invalid: An string"),
         ("INSERT INTO t VALUE {'a': <<1, 1.0>>}", "One or more parameter values were invalid: Inp"),
         ("INSERT INTO t VALUE {'a': <<1, 'x'>>}", "One or more parameter values were invalid: The"),
