@@ -69,7 +69,8 @@ pub async fn describe(backend: &dyn Backend, table: &TableRecord) -> Result<Vec<
             shown.text("PointInTimeRecoveryStatus", "DISABLED");
         }
         Some(recovery) => {
-            if let Some(window) = window(backend, table, recovery).await? {
+            // An archive that cannot be read now has no dates to show; recovery is on all the same.
+            if let Ok(Some(window)) = window(backend, table, recovery).await {
                 // As on the service, to the second.
                 shown.number("EarliestRestorableDateTime", window.earliest_ms / 1000);
                 shown.number("LatestRestorableDateTime", window.latest_ms / 1000);

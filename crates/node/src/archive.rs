@@ -136,7 +136,15 @@ impl Keeper {
         }
         self.archiving = None;
         let Some(objects) = self.node.objects_of(table.id) else {
-            return !self.node.archive.is_kept();
+            if self.node.archive.is_kept() {
+                return false;
+            }
+            tracing::warn!(
+                partition = self.hosted.spec.partition.0,
+                "recovery is on and this node, which leads, has no archive: changes stay in the \
+                 change log"
+            );
+            return true;
         };
         let (node, hosted) = (Arc::clone(&self.node), Arc::clone(&self.hosted));
         let task = Archiver { node, hosted, objects, recovery }.start();

@@ -39,6 +39,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 const LOG_BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// Between two looks for what has expired.
 const EXPIRE_EVERY: Duration = Duration::from_secs(600);
+/// How many bases there are at least in the time that is kept, if there are changes.
+const BASES_IN_TIME: u32 = 7;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// Why archiving stopped for now.
@@ -85,10 +87,8 @@ struct Progress {
     /// The cursor that the partition group keeps.
     saved: Position,
     base: BaseEnd,
-    /// Bytes of segments since that base.
+    /// Bytes of segments since that base, as far as this leader wrote them.
     log_bytes: u64,
-    /// The time of the last watermark.
-    closed_ms: Option<u64>,
     next_base: Option<rt::JoinHandle<Result<BaseEnd, Interrupted>>>,
     expire_at: rt::Instant,
 }
@@ -101,9 +101,10 @@ impl Archiver {
 
     async fn run(self) {
         let mut pause = PAUSE_MIN;
+        let mut closed_ms = self.node.options.clock.now_ms();
         loop {
             let began = rt::now();
-            let Err(why) = self.attempt().await;
+            let Err(why) = self.attempt(&mut closed_ms).await;
             let partition = self.hosted.spec.partition.0;
             tracing::warn!(partition, %why, "a partition is not archived; it is tried again");
             metrics::counter!("meridian_archive_failures_total").increment(1);
@@ -115,7 +116,8 @@ impl Archiver {
         }
     }
 
-    async fn attempt(&self) -> Result<Infallible, Interrupted> {
+    /// Archives until it fails; `closed_ms` is the time of the last watermark.
+    async fn attempt(&self, closed_ms: &mut u64) -> Result<Infallible, Interrupted> {
         let cursor = self.start_reader().await?;
         self.describe().await?;
         let mut progress = self.resume(cursor).await?;
@@ -125,7 +127,8 @@ impl Archiver {
             while progress.archived < closed.position {
                 self.put_segment(&mut progress).await?;
             }
-            self.put_watermark(&mut progress, closed.commit_ms).await?;
+            self.put_watermark(progress.archived, closed.commit_ms).await?;
+            self.measure(std::mem::replace(closed_ms, closed.commit_ms));
             if progress.saved < progress.archived {
                 let order = Order::Cursor(Reader::Archive, progress.archived);
                 self.hosted.order(order).await?;
@@ -173,7 +176,6 @@ impl Archiver {
             saved: cursor,
             base,
             log_bytes: 0,
-            closed_ms: None,
             next_base: None,
             expire_at: rt::now() + EXPIRE_EVERY,
         })
@@ -199,32 +201,34 @@ impl Archiver {
         Ok(())
     }
 
-    async fn put_watermark(
-        &self,
-        progress: &mut Progress,
-        commit_ms: u64,
-    ) -> Result<(), Interrupted> {
+    async fn put_watermark(&self, position: Position, commit_ms: u64) -> Result<(), Interrupted> {
         let partition = self.hosted.spec.partition;
-        let watermark = Watermark { partition, position: progress.archived, commit_ms };
+        let watermark = Watermark { partition, position, commit_ms };
         self.objects.put(&ObjectName::Watermark { partition }, watermark.encode()).await?;
-        // How far behind the archive was just before.
-        let before_ms = progress.closed_ms.replace(commit_ms).unwrap_or(commit_ms);
+        Ok(())
+    }
+
+    /// Shows how far behind the archive was just before a watermark: since the one before.
+    fn measure(&self, before_ms: u64) {
         let lag_ms = self.node.options.clock.now_ms().saturating_sub(before_ms);
         if let Some(table) = self.table() {
             metrics::histogram!("meridian_archive_lag_seconds", "table" => table.name)
                 .record(Duration::from_millis(lag_ms));
         }
-        Ok(())
     }
 
-    /// Takes a new base, beside everything else, when the log since the last one outweighs it.
+    /// Takes a new base, beside everything else, when the log since the last one outweighs it, or
+    /// has gone on for so long that old objects would outlive their time.
     async fn renew_base(&self, progress: &mut Progress) -> Result<(), Interrupted> {
         if let Some(under_way) = progress.next_base.take_if(|task| task.is_finished()) {
             progress.base = under_way.await.map_err(|_| Refused::Retry)??;
             progress.log_bytes = 0;
         }
-        let due = progress.log_bytes > progress.base.bytes.max(LOG_BYTES_MIN);
-        if due && progress.next_base.is_none() {
+        let outweighs = progress.log_bytes > progress.base.bytes.max(LOG_BYTES_MIN);
+        let age_ms = self.node.options.clock.now_ms().saturating_sub(progress.base.closed_ms);
+        let age_ms_max = u64::from(self.recovery.days.div_ceil(BASES_IN_TIME)) * DAY_MS;
+        let is_old = age_ms > age_ms_max && progress.archived > progress.base.position;
+        if (outweighs || is_old) && progress.next_base.is_none() {
             let (hosted, objects) = (Arc::clone(&self.hosted), Arc::clone(&self.objects));
             let taken = async move { take_base(&hosted, &objects).await };
             progress.next_base = Some(rt::spawn(taken));
