@@ -129,6 +129,7 @@ pub fn partiql(data: &[u8]) {
         Statement::Select(select) => select.condition.as_ref(),
         Statement::Update(update) => Some(&update.condition),
         Statement::Delete(delete) => Some(&delete.condition),
+        Statement::Exists(exists) => Some(&exists.condition),
         Statement::Insert(_) => None,
     };
     if let Some(condition) = condition {
