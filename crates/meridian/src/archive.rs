@@ -1,5 +1,6 @@
 //! Opens the object store of the point-in-time archive, and makes the key of one that nobody set up.
 
+use crate::run::Kind;
 use anyhow::Context;
 use meridian_archive::MasterKey;
 use meridian_node::archive::ArchiveOptions;
@@ -42,8 +43,8 @@ fn random() -> [u8; 32] {
     bytes
 }
 
-/// What a node archives to; none where its configuration names nothing.
-pub fn options(config: &NodeConfig) -> anyhow::Result<Option<ArchiveOptions>> {
+/// What a node archives to; none where its configuration names nothing. `dev` gets a key of its own.
+pub fn options(config: &NodeConfig, kind: Kind) -> anyhow::Result<Option<ArchiveOptions>> {
     let restore_bytes_per_s_max = Some(config.restore_bytes_per_s_max).filter(|limit| *limit > 0);
     if config.engine == EngineChoice::Memory {
         // Gone with the process, as all of it.
@@ -51,6 +52,10 @@ pub fn options(config: &NodeConfig) -> anyhow::Result<Option<ArchiveOptions>> {
         return Ok(Some(ArchiveOptions { store, key, restore_bytes_per_s_max }));
     }
     let Some(archive) = &config.archive else { return Ok(None) };
+    match kind {
+        Kind::Dev => make_key(&archive.key_file)?,
+        Kind::Cluster => {}
+    }
     let key = read_key(&archive.key_file).map_err(anyhow::Error::msg)?;
     std::fs::create_dir_all(&archive.dir)
         .and_then(|()| std::fs::canonicalize(&archive.dir))

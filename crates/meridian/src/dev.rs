@@ -20,9 +20,6 @@ pub async fn run(args: &DevArgs) -> anyhow::Result<()> {
     );
     logging::start(LogFormat::Text, &args.log_level);
     let config = config(args)?;
-    if let Some(archive) = &config.archive {
-        archive::make_key(&archive.key_file)?;
-    }
     run::node(config, Kind::Dev).await
 }
 

@@ -74,7 +74,7 @@ fn options(config: &NodeConfig, kind: Kind, switch: Switch) -> anyhow::Result<No
         free_bytes: Arc::new(meridian_storage::free_bytes),
         switch,
         clock: Arc::new(SystemClock),
-        archive: archive::options(config)?,
+        archive: archive::options(config, kind)?,
         alone: kind == Kind::Dev,
     })
 }
