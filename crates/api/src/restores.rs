@@ -99,9 +99,7 @@ impl Overrides {
             encryption,
             ttl: None,
         };
-        // The attributes of an index that is left out go with it.
-        let used: BTreeSet<String> = restored.keys().map(|key| key.name.clone()).collect();
-        restored.attributes.retain(|attribute| used.contains(&attribute.name));
+        restored.drop_unused_attributes();
         Ok(restored)
     }
 }

@@ -177,6 +177,12 @@ impl TableDefinition {
         self.key.attributes().chain(local).chain(global)
     }
 
+    /// Lets go of attributes that are no longer a key of anything: those of an index go with it.
+    pub fn drop_unused_attributes(&mut self) {
+        let used: BTreeSet<String> = self.keys().map(|key| key.name.clone()).collect();
+        self.attributes.retain(|attribute| used.contains(&attribute.name));
+    }
+
     /// Checks what the invariants of this file state.
     pub fn check(&self) -> Result<(), DefinitionError> {
         let names: BTreeSet<&str> = self.attributes.iter().map(|a| a.name.as_str()).collect();

@@ -100,8 +100,8 @@ impl Keeper {
         let mut state = self.node.control.watch_region();
         let mut stopping = self.node.stopping();
         loop {
-            let table = state.borrow_and_update().table_by_id(self.hosted.spec.table).cloned();
-            let settled = self.look(table).await;
+            let now = Arc::clone(&state.borrow_and_update());
+            let settled = self.look(now.table_by_id(self.hosted.spec.table)).await;
             tokio::select! {
                 _ = stopping.wait_for(|stop| *stop) => return,
                 changed = leadership.changed() => if changed.is_err() { return },
@@ -112,22 +112,21 @@ impl Keeper {
     }
 
     /// Starts and ends what the table asks for; true when nothing is left to do.
-    async fn look(&mut self, table: Option<TableRecord>) -> bool {
+    async fn look(&mut self, table: Option<&TableRecord>) -> bool {
         let leading = self.hosted.group.leading();
         let (Some(term), Some(table)) = (leading, table) else {
             (self.archiving, self.restoring) = (None, None);
             return true;
         };
-        let archived = self.archive(term, &table).await;
-        self.restore(term, &table) && archived
+        let archived = self.archive(term, table).await;
+        self.restore(term, table) && archived
     }
 
     async fn archive(&mut self, term: u64, table: &TableRecord) -> bool {
         let Some(recovery) = table.own.recovery else {
             self.archiving = None;
-            let cursors = self.hosted.replica.lock().marks().cursors.clone();
-            return !cursors.contains_key(&Reader::Archive)
-                || self.hosted.order(Order::DropReader(Reader::Archive)).await.is_ok();
+            let reads = self.hosted.replica.lock().marks().cursors.contains_key(&Reader::Archive);
+            return !reads || self.hosted.order(Order::DropReader(Reader::Archive)).await.is_ok();
         };
         let same =
             |(old, settings, _): &(u64, Recovery, Task)| (*old, *settings) == (term, recovery);

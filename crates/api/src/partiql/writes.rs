@@ -46,9 +46,7 @@ pub fn update(
     let schema = &table.definition.key;
     let (key, rest) = one_item(&statement.condition, schema)?;
     statement.update.check_keys(schema).map_err(expression)?;
-    let mut parts = vec![Predicate::Exists(partition_key(schema))];
-    parts.extend(rest);
-    let condition = Predicate::all(parts).map(Condition::new);
+    let condition = of_present(schema, rest);
     let returning = statement.returning;
     let returns = Returns {
         old: matches!(returning, Some(Returning::AllOld | Returning::ModifiedOld)),
@@ -83,9 +81,7 @@ pub fn exists(
 ) -> Result<OneWrite, ApiError> {
     let schema = &table.definition.key;
     let (key, rest) = one_item(&statement.condition, schema)?;
-    let mut parts = vec![Predicate::Exists(partition_key(schema))];
-    parts.extend(rest);
-    let condition = Predicate::all(parts).map(Condition::new);
+    let condition = of_present(schema, rest);
     let returns = Returns { old_on_failure, ..Returns::default() };
     let write = Write { key, action: Action::Check, condition, returns };
     Ok(OneWrite { table, write, returning: None, inserts: false })
@@ -103,6 +99,12 @@ fn one_item(
     })?;
     let key = schema.key_exact(&key).map_err(key_error)?;
     Ok((key, terms.rest()))
+}
+
+/// That the item is there and satisfies the rest.
+fn of_present(schema: &KeySchema, rest: Option<Predicate>) -> Option<Condition> {
+    let parts = std::iter::once(Predicate::Exists(partition_key(schema))).chain(rest).collect();
+    Predicate::all(parts).map(Condition::new)
 }
 
 /// Every item has its partition key, so this tells whether there is one.

@@ -18,7 +18,6 @@ use crate::table::{
 use meridian_base::{NodeId, PartitionId, RegionId, TableId};
 use meridian_model::{KeyAttribute, KeyRange};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
 /// Where a partition of a new table goes; made by the planner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -244,9 +243,7 @@ impl TableSettings {
         if billing == BillingMode::PayPerRequest {
             after.global_indexes.iter_mut().for_each(|one| one.throughput = None);
         }
-        // The attributes of an index go with it.
-        let used: BTreeSet<String> = after.keys().map(|key| key.name.clone()).collect();
-        after.attributes.retain(|attribute| used.contains(&attribute.name));
+        after.drop_unused_attributes();
         after
     }
 

@@ -20,7 +20,7 @@ use meridian_archive::{
     expired, reach,
 };
 use meridian_base::Position;
-use meridian_control::region::{Recovery, TableRecord};
+use meridian_control::region::Recovery;
 use meridian_control::stored::Stored;
 use meridian_partition::{ChangeRecord, PartitionError, ReadLimits, Reader, read_changes};
 use meridian_raft::rt;
@@ -211,10 +211,10 @@ impl Archiver {
     /// Shows how far behind the archive was just before a watermark: since the one before.
     fn measure(&self, before_ms: u64) {
         let lag_ms = self.node.options.clock.now_ms().saturating_sub(before_ms);
-        if let Some(table) = self.table() {
-            metrics::histogram!("meridian_archive_lag_seconds", "table" => table.name)
-                .record(Duration::from_millis(lag_ms));
-        }
+        let state = self.node.control.region_state();
+        let Some(table) = state.table_by_id(self.hosted.spec.table) else { return };
+        metrics::histogram!("meridian_archive_lag_seconds", "table" => table.name.clone())
+            .record(Duration::from_millis(lag_ms));
     }
 
     /// Takes a new base, beside everything else, when the log since the last one outweighs it, or
@@ -234,10 +234,6 @@ impl Archiver {
             progress.next_base = Some(rt::spawn(taken));
         }
         Ok(())
-    }
-
-    fn table(&self) -> Option<TableRecord> {
-        self.node.control.region_state().table_by_id(self.hosted.spec.table).cloned()
     }
 
     /// Stores what the table is, where that changed.

@@ -112,28 +112,19 @@ impl Restorer {
 
     /// Writes what a partition of the source held, as far as it belongs here.
     async fn copy(&self, from: PartitionId) -> Result<(), Interrupted> {
-        let mut fold = self.folded(from).await?;
-        let (plan, fold) = (&fold.0, &mut fold.1);
+        let (plan, mut fold) = self.folded(from).await?;
         let mut in_flight = FuturesUnordered::new();
         for name in plan.chunks() {
             let whole = self.objects.name_of(&name);
             let chunk = BaseChunk::decode(&whole, &self.objects.must(&name).await?)?;
             for batch in batches(fold.merge_chunk(&whole, chunk)?) {
-                if in_flight.len() >= IN_FLIGHT_MAX
-                    && let Some(done) = in_flight.next().await
-                {
-                    let () = done?;
-                }
+                make_room(&mut in_flight).await?;
                 in_flight.push(self.write(batch));
             }
         }
         let end = ObjectName::BaseEnd { partition: from, position: plan.base.position };
         for batch in batches(fold.finish(&self.objects.name_of(&end))?) {
-            if in_flight.len() >= IN_FLIGHT_MAX
-                && let Some(done) = in_flight.next().await
-            {
-                let () = done?;
-            }
+            make_room(&mut in_flight).await?;
             in_flight.push(self.write(batch));
         }
         while let Some(done) = in_flight.next().await {
@@ -209,6 +200,16 @@ impl Restorer {
             rt::sleep(AGAIN).await;
         }
     }
+}
+
+/// Waits until another request may be under way.
+async fn make_room(
+    in_flight: &mut FuturesUnordered<impl Future<Output = Result<(), Interrupted>>>,
+) -> Result<(), Interrupted> {
+    if in_flight.len() < IN_FLIGHT_MAX {
+        return Ok(());
+    }
+    in_flight.next().await.unwrap_or(Ok(()))
 }
 
 /// Items in portions for one request each.
