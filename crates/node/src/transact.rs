@@ -174,15 +174,15 @@ impl Transaction<'_> {
         token: Option<Token>,
     ) -> Result<TransactWriteOutcome, BackendError> {
         let places: Vec<Place> = parts.keys().copied().collect();
-        let done = match self.prepare(parts).await {
-            Ok(done) => done,
+        let (done, held_ms) = match self.prepare(parts).await {
+            Ok(held) => held,
             Err(outcome) => {
                 self.let_go(&places).await;
                 return outcome;
             }
         };
-        match self.commit(token, &places).await? {
-            TransactAnswer::Committed => {}
+        let committed_ms = match self.commit(token, &places, held_ms).await? {
+            TransactAnswer::Committed(at_ms) => at_ms,
             TransactAnswer::Aborted => {
                 self.let_go(&places).await;
                 return Err(unavailable());
@@ -191,8 +191,9 @@ impl Transaction<'_> {
                 self.let_go(&places).await;
                 return done_before(&answer).ok_or(BackendError::Internal);
             }
-        }
-        let resolved = join_all(places.iter().map(|place| self.insist_on_resolving(*place))).await;
+        };
+        let resolved = places.iter().map(|place| self.insist_on_resolving(*place, committed_ms));
+        let resolved = join_all(resolved).await;
         if !resolved.into_iter().all(|done| done) {
             return Err(BackendError::Timeout);
         }
@@ -202,11 +203,12 @@ impl Transaction<'_> {
         Ok(TransactWriteOutcome::Done(done))
     }
 
-    /// Has every partition hold its items; or tells why not.
+    /// Has every partition hold its items: what each action does, and since when the last one holds
+    /// them, ms since the epoch. Or tells why not.
     async fn prepare(
         &self,
         parts: Parts,
-    ) -> Result<Vec<Done>, Result<TransactWriteOutcome, BackendError>> {
+    ) -> Result<(Vec<Done>, u64), Result<TransactWriteOutcome, BackendError>> {
         let asked = parts.into_iter().map(|(place, actions)| async move {
             let (numbers, writes): (Vec<usize>, Vec<Write>) = actions.into_iter().unzip();
             let step = Transact::Prepare(self.head, writes);
@@ -215,10 +217,11 @@ impl Transaction<'_> {
         });
         let mut done: Vec<Done> = vec![Done::default(); self.count];
         let mut reasons: Vec<Option<CancelReason>> = vec![None; self.count];
-        let mut failed = None;
+        let (mut failed, mut last_ms) = (None, 0);
         for (numbers, answer) in join_all(asked).await {
             match answer {
-                Ok(TransactAnswer::Done(list)) => {
+                Ok(TransactAnswer::Held(list, held_ms)) => {
+                    last_ms = held_ms.max(last_ms);
                     for (number, one) in numbers.into_iter().zip(list) {
                         done[number] = one;
                     }
@@ -238,7 +241,7 @@ impl Transaction<'_> {
         if reasons.iter().any(Option::is_some) {
             return Err(Ok(TransactWriteOutcome::Cancelled(reasons)));
         }
-        failed.map_or(Ok(done), |error| Err(Err(error)))
+        failed.map_or(Ok((done, last_ms)), |error| Err(Err(error)))
     }
 
     /// Has the home commit; asks until it says what it is.
@@ -246,9 +249,10 @@ impl Transaction<'_> {
         &self,
         token: Option<Token>,
         places: &[Place],
+        held_ms: u64,
     ) -> Result<TransactAnswer, BackendError> {
         loop {
-            let step = Transact::Commit(self.head, token.clone(), places.to_vec());
+            let step = Transact::Commit(self.head, token.clone(), places.to_vec(), held_ms);
             match self.node.transact_at(self.head.home, step).await {
                 Ok(answer) => return Ok(answer),
                 Err(_) if rt::now() < self.deadline => rt::sleep(AGAIN).await,
@@ -258,9 +262,10 @@ impl Transaction<'_> {
     }
 
     /// Has a partition do what it holds; false when it does not in time.
-    async fn insist_on_resolving(&self, place: Place) -> bool {
+    async fn insist_on_resolving(&self, place: Place, committed_ms: u64) -> bool {
         loop {
-            match self.node.transact_at(place, Transact::Resolve(self.head.id, true)).await {
+            let step = Transact::Resolve(self.head.id, Some(committed_ms));
+            match self.node.transact_at(place, step).await {
                 // A table that is gone needs nothing.
                 Ok(_) | Err(ItemError::NoTable) => return true,
                 Err(_) if rt::now() < self.deadline => rt::sleep(AGAIN).await,
@@ -273,7 +278,7 @@ impl Transaction<'_> {
     async fn let_go(&self, places: &[Place]) {
         let steps = places
             .iter()
-            .map(|place| self.node.transact_at(*place, Transact::Resolve(self.head.id, false)));
+            .map(|place| self.node.transact_at(*place, Transact::Resolve(self.head.id, None)));
         let _ = rt::timeout(LET_GO_LIMIT, join_all(steps)).await;
     }
 }
@@ -293,8 +298,9 @@ fn done_before(answer: &TransactAnswer) -> Option<TransactWriteOutcome> {
         TransactAnswer::DoneBefore(false) => Some(TransactWriteOutcome::InProgress),
         TransactAnswer::OtherParameters => Some(TransactWriteOutcome::OtherParameters),
         TransactAnswer::Done(_)
+        | TransactAnswer::Held(..)
         | TransactAnswer::Blamed(_)
-        | TransactAnswer::Committed
+        | TransactAnswer::Committed(_)
         | TransactAnswer::Aborted
         | TransactAnswer::Noted => None,
     }

@@ -187,4 +187,7 @@ pub struct ItemMutation {
     pub origin: Option<Origin>,
     /// Why.
     pub cause: Cause,
+    /// The commit time of a transaction over several partitions, ms since the epoch; none where the
+    /// batch's counts.
+    pub transacted_ms: Option<u64>,
 }

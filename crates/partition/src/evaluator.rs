@@ -11,8 +11,9 @@
 //!   applied (and, if it writes nothing, leadership was confirmed after the request arrived).
 //! - A closed version is never above an own write that is not applied, nor above both the clock
 //!   and every version applied: a successor's floor can exceed it.
-//! - Commit times never fall within a partition, whoever leads; none is given out at or below one
-//!   that was closed.
+//! - Commit times never fall within a partition, whoever leads, but for the writes of transactions
+//!   over several partitions, which have one time for all; those of one item never fall. None is given
+//!   out at or below one that was closed.
 //!
 //! Tested by `evaluator/tests.rs`, against a naive model, with applied and dropped decisions.
 
@@ -128,6 +129,8 @@ pub struct Evaluator {
     open: Vec<Mutation>,
     open_bytes: usize,
     open_first: Option<(Hlc, Position)>,
+    /// The earliest commit time of a transaction's write in the open drain, ms.
+    open_transacted_ms: Option<u64>,
     in_flight: VecDeque<Flight>,
 }
 
@@ -137,8 +140,8 @@ struct Flight {
     /// Version and position of its first write of this region.
     first: Option<(Hlc, Position)>,
     last: Hlc,
-    /// When it was sealed.
-    commit_ms: u64,
+    /// The earliest commit time in it, ms.
+    earliest_ms: u64,
     /// The last position of the drain before it.
     before: Position,
 }
@@ -166,6 +169,7 @@ impl Evaluator {
             open: Vec::new(),
             open_bytes: 0,
             open_first: None,
+            open_transacted_ms: None,
             in_flight: VecDeque::new(),
         }
     }
@@ -229,6 +233,7 @@ impl Evaluator {
         self.open.clear();
         self.open_bytes = 0;
         self.open_first = None;
+        self.open_transacted_ms = None;
         self.in_flight.clear();
         Ok(())
     }
@@ -273,15 +278,16 @@ impl Evaluator {
         if self.open.is_empty() {
             return None;
         }
-        self.commit_ms = self.commit_ms.max(now_ms);
-        let commit_ms = self.commit_ms;
+        let commit_ms = self.commit_now(now_ms);
+        let transacted_ms = self.open_transacted_ms.take();
+        let earliest_ms = transacted_ms.map_or(commit_ms, |ms| ms.min(commit_ms));
         let sequence = self.sequence;
         let mutations = std::mem::take(&mut self.open);
         self.open_bytes = 0;
         let first = self.open_first.take();
         let (last, before) = (self.last, self.sealed);
         self.sealed = self.position;
-        self.in_flight.push_back(Flight { sequence, first, last, commit_ms, before });
+        self.in_flight.push_back(Flight { sequence, first, last, earliest_ms, before });
         self.sequence = Sequence(sequence.0.saturating_add(1));
         let batch = Batch { incarnation: self.incarnation, sequence, commit_ms, mutations };
         Some(Sealed { sequence, command: Command::Batch(batch).encode() })
@@ -318,17 +324,24 @@ impl Evaluator {
         }
     }
 
+    /// A commit time for what is decided now: not before any that was given out, behind every one
+    /// that was closed.
+    fn commit_now(&mut self, now_ms: u64) -> u64 {
+        self.commit_ms = self.commit_ms.max(now_ms);
+        self.commit_ms
+    }
+
     /// Promises that nothing will be committed at or before a time: `at_ms`, or one before what is
-    /// under way. `at_ms` lies so far back that no leader's clock, now or later, shows it. As with
+    /// under way or held by a transaction. `at_ms` lies so far back that no leader's clock, now or later, shows it. As with
     /// [`Evaluator::close`], confirm leadership before relying on the promise.
     pub fn close_commits(&mut self, at_ms: u64) -> ClosedCommits {
         self.commit_ms = self.commit_ms.max(at_ms.saturating_add(1));
-        match self.in_flight.front() {
-            Some(first) => ClosedCommits {
-                commit_ms: at_ms.min(first.commit_ms.saturating_sub(1)),
-                position: first.before,
-            },
-            None => ClosedCommits { commit_ms: at_ms, position: self.sealed },
+        let under_way = self.in_flight.iter().map(|flight| flight.earliest_ms);
+        let under_way = under_way.chain(self.open_transacted_ms);
+        let under_way = under_way.chain(self.transactions.held_since_ms()).min();
+        ClosedCommits {
+            commit_ms: under_way.map_or(at_ms, |ms| at_ms.min(ms.saturating_sub(1))),
+            position: self.in_flight.front().map_or(self.sealed, |first| first.before),
         }
     }
 
@@ -363,6 +376,10 @@ impl Evaluator {
         if item.origin.is_none() {
             self.own_position = self.position;
             self.open_first.get_or_insert((item.version.hlc, self.position));
+        }
+        if let Some(ms) = item.transacted_ms {
+            self.open_transacted_ms =
+                Some(self.open_transacted_ms.map_or(ms, |least| least.min(ms)));
         }
         let state = ItemState {
             version: item.version,

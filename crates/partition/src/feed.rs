@@ -188,6 +188,7 @@ impl Evaluator {
                 base: VersionVector::default(),
                 origin: None,
                 cause: Cause::Write,
+                transacted_ms: None,
             }));
         }
         if !feed.copy && fed.is_none_or(|fed| fed < feed.upto) {

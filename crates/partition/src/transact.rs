@@ -12,6 +12,8 @@
 //! - An item has at most one intent; while it has one, nothing else writes it.
 //! - A decision never changes. A commit is refused once the transaction may have been forgotten.
 //! - A token commits once.
+//! - All writes of a transaction have one commit time, wherever they are. It is not before the time
+//!   of any earlier write of their items, and no partition has closed it before.
 //!
 //! Tested by `transact/tests.rs`.
 
@@ -70,12 +72,14 @@ pub enum Transact {
     Single(Head, Option<Token>, Vec<Write>),
     /// Hold these items for the transaction.
     Prepare(Head, Vec<Write>),
-    /// Commit it; with the places where it was prepared.
-    Commit(Head, Option<Token>, Vec<Place>),
+    /// Commit it; with the places where it was prepared, and the latest time at which one of them
+    /// held its items, ms since the epoch.
+    Commit(Head, Option<Token>, Vec<Place>, u64),
     /// Abort it, unless it is committed.
     Abort(Head),
-    /// Do what was prepared here, or let it go.
-    Resolve(TransactId, bool),
+    /// Do what was prepared here, as of the time when it was committed, ms since the epoch; none lets
+    /// it go.
+    Resolve(TransactId, Option<u64>),
     /// Every place has done what was prepared there.
     Finish(TransactId),
     /// Forget these decisions, as far as they are old and finished.
@@ -96,12 +100,14 @@ pub enum Blame {
 /// The answer to a [`Transact`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransactAnswer {
-    /// The actions are done, or held: what each does.
+    /// The actions are done: what each does.
     Done(Vec<Done>),
+    /// The actions are held: what each does, and since when, ms since the epoch.
+    Held(Vec<Done>, u64),
     /// Nothing was done or held: what each action is to blame for.
     Blamed(Vec<Option<Blame>>),
-    /// The transaction is committed.
-    Committed,
+    /// The transaction is committed, as of this time, ms since the epoch.
+    Committed(u64),
     /// It is aborted.
     Aborted,
     /// The token was committed before by a request with these parameters; `true` when every place has
@@ -129,6 +135,9 @@ pub struct Intent {
     pub head: Head,
     /// What becomes of the item.
     pub intended: Intended,
+    /// Since when, ms since the epoch. The transaction is committed then or later, and until that is
+    /// known, no time from then on is closed here.
+    pub held_ms: u64,
 }
 
 /// How a transaction was decided, as its home keeps it.
@@ -136,7 +145,7 @@ pub struct Intent {
 pub struct Decision {
     /// Committed, or else aborted.
     pub committed: bool,
-    /// When, ms since the epoch.
+    /// When, ms since the epoch: of one that is committed, the commit time of all of its writes.
     pub at_ms: u64,
     /// The client's token, of one that is committed.
     pub token: Option<Token>,
@@ -156,6 +165,17 @@ impl Decision {
 pub struct LeftBehind {
     /// Transactions that hold items here.
     pub held: Vec<Head>,
-    /// Transactions that were committed here and are perhaps not resolved in these places.
-    pub unfinished: Vec<(TransactId, Vec<Place>)>,
+    /// Transactions that were committed here and are perhaps not resolved everywhere.
+    pub unfinished: Vec<Unfinished>,
+}
+
+/// A committed transaction that is perhaps not resolved everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The transaction.
+    pub id: TransactId,
+    /// When it was committed, ms since the epoch.
+    pub at_ms: u64,
+    /// Where it may hold items.
+    pub places: Vec<Place>,
 }

@@ -281,7 +281,7 @@ impl Archiver {
 fn archived(record: ChangeRecord) -> ArchivedChange {
     ArchivedChange {
         position: record.position,
-        commit_ms: record.commit_ms,
+        commit_ms: record.counts_from_ms(),
         key: record.key,
         image: record.new,
         version: record.version,

@@ -37,8 +37,8 @@ async fn content(node: &Node, table: &str, keys: &Content) -> Content {
     content
 }
 
-/// Restores the table as it was at a time.
-async fn restore(node: &Node, name: &str, at_ms: u64) {
+/// Restores the table `t` as it was at a time.
+pub(super) async fn restore(node: &Node, name: &str, at_ms: u64) {
     let source = node.table("t").unwrap();
     let source = RestoreSource {
         table: source.id,
@@ -55,7 +55,7 @@ async fn restore(node: &Node, name: &str, at_ms: u64) {
     .await;
 }
 
-async fn latest_ms(node: &Node) -> u64 {
+pub(super) async fn latest_ms(node: &Node) -> u64 {
     let table = node.table("t").unwrap();
     let range = Node::restorable(node, &table).await.unwrap();
     range.map_or(0, |range| range.latest_ms)

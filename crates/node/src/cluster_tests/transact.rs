@@ -1,6 +1,7 @@
 //! Transactions on a region of three nodes: totals that hold while nodes go, and what a coordinator
 //! leaves behind.
 
+use super::archive::{latest_ms, restore};
 use super::region::Region;
 use super::testing::eventually;
 use crate::node::Node;
@@ -8,10 +9,12 @@ use meridian_api::backend::Backend;
 use meridian_api::transact::{
     CancelReason, TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome,
 };
+use meridian_base::{PartitionId, Position};
+use meridian_control::region::OwnChange;
 use meridian_expression::{Condition, ExpressionKind, Placeholders, Update};
 use meridian_model::{AttributeValue, Item, Key, Number};
 use meridian_partition::transact::{Head, Place, Transact, TransactAnswer, TransactId};
-use meridian_partition::{Action, Returns, Write};
+use meridian_partition::{Action, ChangeRecord, ReadLimits, Returns, Write, read_changes};
 use meridian_raft::rt;
 use meridian_storage::EngineKind;
 use std::collections::BTreeMap;
@@ -74,7 +77,11 @@ async fn fill(node: &Node) {
 
 /// All balances of one moment; none when there was no such moment.
 async fn balances(node: &Node) -> Option<Vec<u64>> {
-    let table = node.table("t")?;
+    balances_in(node, "t").await
+}
+
+async fn balances_in(node: &Node, table: &str) -> Option<Vec<u64>> {
+    let table = node.table(table)?;
     let reads = (0..ACCOUNTS).map(|n| (Arc::clone(&table), key(n))).collect();
     let Ok(TransactGetOutcome::Items(items)) = node.transact_get(reads).await else { return None };
     let of = |item: &Item| match item.get("balance") {
@@ -176,6 +183,83 @@ async fn a_transaction_is_done_whole_once_or_not_at_all() {
     region.stop().await;
 }
 
+/// Times at which some partition had written its part of a transfer and another had not.
+fn amid_transfers(region: &Region) -> Vec<u64> {
+    let mut logs: BTreeMap<PartitionId, Vec<ChangeRecord>> = BTreeMap::new();
+    for hosted in region.nodes.values().flat_map(|node| node.hosting.partitions()) {
+        let limits = ReadLimits { records: 100_000, bytes: 1 << 28 };
+        let (engine, partition) = (hosted.engine.as_ref(), hosted.spec.partition);
+        let log = read_changes(engine, partition, Position(0), limits).unwrap().records;
+        let known = logs.entry(partition).or_default();
+        if known.len() < log.len() {
+            *known = log;
+        }
+    }
+    // When the first and the last part of each transfer was written.
+    let mut written: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    for record in logs.values().flatten() {
+        let Some(transacted_ms) = record.transacted_ms else { continue };
+        let range = written.entry(transacted_ms).or_insert((u64::MAX, 0));
+        *range = (range.0.min(record.commit_ms), range.1.max(record.commit_ms));
+    }
+    written.into_values().filter(|(first, last)| first < last).map(|(first, _)| first).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_moment_amid_transfers_comes_back_whole() {
+    let region = Region::start(EngineKind::Memory).await;
+    let node = region.node(1);
+    fill(node).await;
+    node.change_own("t", OwnChange::Recovery(Some(1))).await.unwrap();
+    eventually("the archive has begun", async || latest_ms(node).await > 0).await;
+    let (ends, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let client = |number: u64| {
+        let (node, ends, done) = (Arc::clone(region.node(1)), Arc::clone(&ends), Arc::clone(&done));
+        tokio::spawn(async move {
+            let mut step = number;
+            while !ends.load(Ordering::Relaxed) {
+                step += 7;
+                let (from, to) = (step % ACCOUNTS, (step * 5 + 1) % ACCOUNTS);
+                let transfer = transfer(&node, from, to);
+                if from != to
+                    && let Ok(TransactWriteOutcome::Done(_)) =
+                        node.transact_write(transfer, None).await
+                {
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        })
+    };
+    let clients: Vec<_> = (0..4).map(client).collect();
+    rt::sleep(Duration::from_millis(1_500)).await;
+    ends.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+    let ended_ms = node.now_ms();
+    assert!(done.load(Ordering::Relaxed) > 100);
+    eventually("the transfers are archived", async || latest_ms(node).await > ended_ms).await;
+    let amid = amid_transfers(&region);
+    assert!(amid.len() > 10, "transfers came one by one: {amid:?}");
+    let mut all = Vec::new();
+    for at_ms in amid.iter().copied().step_by(amid.len() / 4).take(4) {
+        let name = format!("amid-{at_ms}");
+        restore(node, &name, at_ms).await;
+        let mut found = None;
+        eventually("the balances are read", async || {
+            found = balances_in(node, &name).await;
+            found.is_some()
+        })
+        .await;
+        all.extend(found);
+    }
+    for balances in &all {
+        assert_eq!(balances.iter().sum::<u64>(), ACCOUNTS * EACH, "{all:?}");
+    }
+    assert!(all.windows(2).all(|two| two[0] != two[1]), "not amid transfers: {all:?}");
+    region.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_coordinator_leaves_behind_is_finished() {
     let region = Region::start(EngineKind::Memory).await;
@@ -202,14 +286,14 @@ async fn what_a_coordinator_leaves_behind_is_finished() {
         for n in [0, elsewhere] {
             let write = set(node, n, 5).write;
             let held = send(place_of(n), Transact::Prepare(head, vec![write])).await;
-            assert!(matches!(held, TransactAnswer::Done(_)), "{held:?}");
+            assert!(matches!(held, TransactAnswer::Held(..)), "{held:?}");
         }
         let plain = node.write(&table, set(node, 0, 9).write).await;
         assert_eq!(plain, Ok(meridian_partition::WriteOutcome::Conflict));
         if commits {
             let places = vec![home, place_of(elsewhere)];
-            let committed = send(home, Transact::Commit(head, None, places)).await;
-            assert_eq!(committed, TransactAnswer::Committed);
+            let committed = send(home, Transact::Commit(head, None, places, began_ms)).await;
+            assert!(matches!(committed, TransactAnswer::Committed(_)), "{committed:?}");
         }
         // Nobody resolves it; the coordinator is gone.
         let wanted = if commits { [5, 5] } else { [6, 6] };

@@ -11,7 +11,7 @@ use crate::hosting::HostedPartition;
 use crate::items::ItemError;
 use crate::node::Node;
 use meridian_partition::layout;
-use meridian_partition::transact::{Decision, Head, Place, Transact, TransactAnswer, TransactId};
+use meridian_partition::transact::{Decision, Head, Transact, TransactAnswer, Unfinished};
 use meridian_raft::rt;
 use meridian_storage::{Control, Range};
 use std::ops::Bound;
@@ -66,8 +66,8 @@ impl Recovery {
         let now_ms = self.node.options.clock.now_ms();
         let before = now_ms.saturating_sub(COMMITTED_PATIENCE_MS);
         let left = self.hosted.left_behind(before).await.map_err(|e| e.to_string())?;
-        for (id, places) in left.unfinished {
-            self.finish(id, &places).await?;
+        for unfinished in left.unfinished {
+            self.finish(&unfinished).await?;
         }
         let before = now_ms.saturating_sub(PATIENCE_MS);
         for head in left.held.into_iter().filter(|head| head.began_ms < before) {
@@ -82,9 +82,11 @@ impl Recovery {
     }
 
     /// Has every place do what it holds of a transaction that was committed here.
-    async fn finish(&self, id: TransactId, places: &[Place]) -> Result<(), String> {
-        for place in places {
-            match self.node.transact_at(*place, Transact::Resolve(id, true)).await {
+    async fn finish(&self, committed: &Unfinished) -> Result<(), String> {
+        let id = committed.id;
+        for place in &committed.places {
+            let step = Transact::Resolve(id, Some(committed.at_ms));
+            match self.node.transact_at(*place, step).await {
                 Ok(_) | Err(ItemError::NoTable) => {}
                 Err(error) => return Err(error.to_string()),
             }
@@ -95,17 +97,17 @@ impl Recovery {
 
     /// Asks a transaction's home how it was decided, which aborts it if it was not; does so here.
     async fn settle(&self, head: Head) -> Result<(), String> {
-        let committed = match self.node.transact_at(head.home, Transact::Abort(head)).await {
-            Ok(TransactAnswer::Committed) => true,
-            Ok(TransactAnswer::Aborted) => false,
+        let committed_ms = match self.node.transact_at(head.home, Transact::Abort(head)).await {
+            Ok(TransactAnswer::Committed(at_ms)) => Some(at_ms),
+            Ok(TransactAnswer::Aborted) => None,
             Ok(other) => return Err(format!("no decision: {other:?}")),
             // The home's table is deleted, and nobody will ever commit there.
-            Err(ItemError::NoTable) => false,
+            Err(ItemError::NoTable) => None,
             Err(error) => return Err(error.to_string()),
         };
-        tracing::info!(partition = %self.hosted.spec.partition, committed,
+        tracing::info!(partition = %self.hosted.spec.partition, committed_ms,
             "a transaction that was left behind is finished");
-        let resolved = self.hosted.transact(Transact::Resolve(head.id, committed)).await;
+        let resolved = self.hosted.transact(Transact::Resolve(head.id, committed_ms)).await;
         resolved.map(|_| ()).map_err(|e| e.to_string())
     }
 

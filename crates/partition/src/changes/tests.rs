@@ -90,6 +90,7 @@ fn record(position: u64, item: u8, base: &[Version], cause: Cause) -> ChangeReco
         origin: Origin::default(),
         cause,
         commit_ms: 0,
+        transacted_ms: None,
     }
 }
 

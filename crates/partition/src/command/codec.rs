@@ -40,6 +40,11 @@ const EXPIRY: u8 = 16;
 const INTENT: u8 = 17;
 const DECISION: u8 = 18;
 const FORGET: u8 = 19;
+const TRANSACTED_ITEM: u8 = 20;
+
+const NO_INTENT: u8 = 0;
+const INTENT_WITHOUT_TIME: u8 = 1;
+const INTENT_SINCE: u8 = 2;
 
 impl Command {
     /// The bytes of the log entry.
@@ -93,7 +98,13 @@ impl Mutation {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Mutation::Item(item) => {
-                out.push(ITEM);
+                match item.transacted_ms {
+                    None => out.push(ITEM),
+                    Some(ms) => {
+                        out.push(TRANSACTED_ITEM);
+                        put_var(out, ms);
+                    }
+                }
                 item.encode(out);
             }
             Mutation::Rebase { key, state } => {
@@ -132,9 +143,12 @@ impl Mutation {
             Mutation::Intent { key, intent } => {
                 out.push(INTENT);
                 put_bytes(out, key);
-                out.push(u8::from(intent.is_some()));
-                if let Some(intent) = intent {
-                    intent.put(out);
+                match intent {
+                    None => out.push(NO_INTENT),
+                    Some(intent) => {
+                        out.push(INTENT_SINCE);
+                        intent.put(out);
+                    }
                 }
             }
             Mutation::Decision { id, decision } => {
@@ -153,7 +167,11 @@ impl Mutation {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match reader.u8()? {
-            ITEM => Mutation::Item(ItemMutation::decode(reader)?),
+            ITEM => Mutation::Item(ItemMutation::decode(reader, None)?),
+            TRANSACTED_ITEM => {
+                let transacted_ms = Some(reader.var()?);
+                Mutation::Item(ItemMutation::decode(reader, transacted_ms)?)
+            }
             REBASE => Mutation::Rebase {
                 key: reader.bytes()?.to_vec(),
                 state: ItemState {
@@ -179,7 +197,12 @@ impl Mutation {
             },
             INTENT => Mutation::Intent {
                 key: reader.bytes()?.to_vec(),
-                intent: if read_flag(reader)? { Some(Intent::read(reader)?) } else { None },
+                intent: match reader.u8()? {
+                    NO_INTENT => None,
+                    INTENT_WITHOUT_TIME => Some(Intent::read(reader, false)?),
+                    INTENT_SINCE => Some(Intent::read(reader, true)?),
+                    _ => return Err(DecodeError::Unknown("intent")),
+                },
             },
             DECISION => {
                 Mutation::Decision { id: read_id(reader)?, decision: Decision::read(reader)? }
@@ -286,7 +309,7 @@ impl ItemMutation {
         out.push(self.cause.to_u8());
     }
 
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode(reader: &mut Reader<'_>, transacted_ms: Option<u64>) -> Result<Self, DecodeError> {
         Ok(ItemMutation {
             key: reader.bytes()?.to_vec(),
             image: read_image(reader)?,
@@ -297,6 +320,7 @@ impl ItemMutation {
             base: reader.vector()?,
             origin: if read_flag(reader)? { Some(read_origin(reader)?) } else { None },
             cause: Cause::from_u8(reader.u8()?)?,
+            transacted_ms,
         })
     }
 }

@@ -52,6 +52,7 @@ pub(crate) fn every_mutation(n: u64) -> Vec<Mutation> {
             base: base.clone(),
             origin: (n % 2 == 1).then_some(origin),
             cause: Cause::Replicated,
+            transacted_ms: None,
         }),
         Mutation::Rebase { key: key.clone(), state },
         Mutation::Conflict(ConflictRecord {
@@ -99,7 +100,7 @@ pub(crate) fn every_mutation(n: u64) -> Vec<Mutation> {
 
 fn intent(n: u64, intended: Intended) -> Intent {
     let home = Place { table: TableId(n), partition: PartitionId(n) };
-    Intent { head: Head { id: TransactId(n.into()), home, began_ms: n }, intended }
+    Intent { head: Head { id: TransactId(n.into()), home, began_ms: n }, intended, held_ms: n + 1 }
 }
 
 fn decision(n: u64) -> Decision {

@@ -164,6 +164,7 @@ impl Evaluator {
                     version,
                     origin: None,
                     cause: Cause::Ttl,
+                    transacted_ms: None,
                 }));
             }
         }

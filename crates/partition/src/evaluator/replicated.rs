@@ -222,6 +222,7 @@ impl Evaluator {
             base,
             origin: Some(change.origin),
             cause: Cause::Replicated,
+            transacted_ms: None,
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::record::{ItemState, item_of};
 use crate::request::{Action, Done, Write, WriteOutcome};
 use crate::transact::{
     Blame, COMMIT_MS_MAX, Decision, Head, Intended, Intent, LeftBehind, Place, Token, Transact,
-    TransactAnswer, TransactId,
+    TransactAnswer, TransactId, Unfinished,
 };
 use meridian_base::{Cause, Sequence};
 use meridian_storage::Control;
@@ -41,6 +41,11 @@ pub(super) struct Transactions {
 impl Transactions {
     pub(super) fn holds(&self, key: &[u8]) -> bool {
         self.intents.contains_key(key)
+    }
+
+    /// Since when something is held whose commit time is not known yet, ms.
+    pub(super) fn held_since_ms(&self) -> Option<u64> {
+        self.intents.values().map(|intent| intent.held_ms).min()
     }
 
     pub(super) fn is_quiet(&self) -> bool {
@@ -108,9 +113,11 @@ impl Evaluator {
         match step {
             Transact::Single(head, token, writes) => self.single(head, token, &writes, now_ms),
             Transact::Prepare(head, writes) => self.prepare(head, &writes, now_ms),
-            Transact::Commit(head, token, places) => self.commit(head, token, places, now_ms),
+            Transact::Commit(head, token, places, held_ms) => {
+                self.commit(head, token, places, now_ms.max(held_ms))
+            }
             Transact::Abort(head) => self.abort(head, now_ms),
-            Transact::Resolve(id, commit) => self.resolve(id, commit, now_ms),
+            Transact::Resolve(id, committed_ms) => self.resolve(id, committed_ms, now_ms),
             Transact::Finish(id) => self.finish(id),
             Transact::Forget(ids) => self.forget(&ids, now_ms),
         }
@@ -123,7 +130,11 @@ impl Evaluator {
         let held: BTreeMap<TransactId, Head> =
             old.map(|intent| (intent.head.id, intent.head)).collect();
         let old = self.transactions.unfinished.iter().filter(|(_, one)| one.at_ms < before_ms);
-        let unfinished = old.map(|(id, decision)| (*id, decision.places.clone())).collect();
+        let unfinished = old.map(|(id, decision)| {
+            let (id, at_ms, places) = (*id, decision.at_ms, decision.places.clone());
+            Unfinished { id, at_ms, places }
+        });
+        let unfinished = unfinished.collect();
         LeftBehind { held: held.into_values().collect(), unfinished }
     }
 
@@ -273,6 +284,7 @@ impl Evaluator {
             Ok(evaluated) => evaluated,
             Err(blamed) => return Ok(self.answered(blamed)),
         };
+        let held_ms = self.commit_now(now_ms);
         let (mut done, mut sequence) = (Vec::with_capacity(evaluated.len()), self.sequence);
         for ((key, evaluation), write) in evaluated.into_iter().zip(writes) {
             let intended = match write.action {
@@ -283,12 +295,12 @@ impl Evaluator {
                 Intended::Becomes(Some((image, _))) => image.len(),
                 Intended::Becomes(None) | Intended::Same => 0,
             };
-            let intent = Intent { head, intended };
+            let intent = Intent { head, intended, held_ms };
             self.transactions.intents.insert(key.clone(), intent.clone());
             sequence = self.push(Mutation::Intent { key, intent: Some(intent) }, bytes);
             done.push(evaluation.done);
         }
-        Ok(Evaluated::Write { outcome: TransactAnswer::Done(done), sequence })
+        Ok(Evaluated::Write { outcome: TransactAnswer::Held(done, held_ms), sequence })
     }
 
     fn commit(
@@ -296,11 +308,11 @@ impl Evaluator {
         head: Head,
         token: Option<Token>,
         places: Vec<Place>,
-        now_ms: u64,
+        at_ms: u64,
     ) -> Result<Evaluated<TransactAnswer>, PartitionError> {
         if let Some(decision) = self.decision(head.id)? {
             let answer = if decision.committed {
-                TransactAnswer::Committed
+                TransactAnswer::Committed(decision.at_ms)
             } else {
                 TransactAnswer::Aborted
             };
@@ -312,12 +324,12 @@ impl Evaluator {
             return Ok(self.answered(before));
         }
         // Whoever asked before, and was told that it is aborted, may have been forgotten by then.
-        if head.began_ms.saturating_add(COMMIT_MS_MAX) < now_ms {
+        if head.began_ms.saturating_add(COMMIT_MS_MAX) < at_ms {
             return Ok(self.answered(TransactAnswer::Aborted));
         }
-        let decision = Decision { committed: true, at_ms: now_ms, token, places };
+        let decision = Decision { committed: true, at_ms, token, places };
         let sequence = self.decide_transaction(head.id, decision);
-        Ok(Evaluated::Write { outcome: TransactAnswer::Committed, sequence })
+        Ok(Evaluated::Write { outcome: TransactAnswer::Committed(at_ms), sequence })
     }
 
     fn abort(
@@ -326,7 +338,9 @@ impl Evaluator {
         now_ms: u64,
     ) -> Result<Evaluated<TransactAnswer>, PartitionError> {
         match self.decision(head.id)? {
-            Some(decision) if decision.committed => Ok(self.answered(TransactAnswer::Committed)),
+            Some(decision) if decision.committed => {
+                Ok(self.answered(TransactAnswer::Committed(decision.at_ms)))
+            }
             Some(_) => Ok(self.answered(TransactAnswer::Aborted)),
             None => {
                 let (token, places) = (None, Vec::new());
@@ -340,7 +354,7 @@ impl Evaluator {
     fn resolve(
         &mut self,
         id: TransactId,
-        commit: bool,
+        committed_ms: Option<u64>,
         now_ms: u64,
     ) -> Result<Evaluated<TransactAnswer>, PartitionError> {
         let held = self.transactions.intents.iter().filter(|(_, intent)| intent.head.id == id);
@@ -352,9 +366,10 @@ impl Evaluator {
         for (key, intent) in held {
             self.transactions.intents.remove(&key);
             if let Intended::Becomes(becomes) = intent.intended
-                && commit
+                && let Some(committed_ms) = committed_ms
             {
-                self.become_intended(&key, becomes, now_ms)?;
+                self.commit_now(committed_ms);
+                self.become_intended(&key, becomes, committed_ms, now_ms)?;
             }
             self.push(Mutation::Intent { key, intent: None }, 0);
         }
@@ -367,6 +382,7 @@ impl Evaluator {
         &mut self,
         key: &[u8],
         becomes: Option<(Vec<u8>, u64)>,
+        committed_ms: u64,
         now_ms: u64,
     ) -> Result<(), PartitionError> {
         let (state, _) = self.current(key)?;
@@ -396,6 +412,7 @@ impl Evaluator {
             base: state.as_ref().map(ItemState::seen).unwrap_or_default(),
             origin: None,
             cause: Cause::Write,
+            transacted_ms: Some(committed_ms),
         });
         Ok(())
     }

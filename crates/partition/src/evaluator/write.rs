@@ -234,6 +234,7 @@ impl Evaluator {
             base,
             origin: None,
             cause: Cause::Write,
+            transacted_ms: None,
         });
         (done, Some(sequence))
     }

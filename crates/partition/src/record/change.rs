@@ -12,6 +12,8 @@ use meridian_base::codec::{DecodeError, put_bytes, put_var, put_vector, put_vers
 use meridian_base::{Cause, Change, Origin, Position, Version, VersionVector};
 
 const CHANGE_FORMAT: u8 = 1;
+/// With the time of a transaction.
+const TRANSACTED_FORMAT: u8 = 2;
 const PARKED_FORMAT: u8 = 1;
 
 /// One entry of the change log.
@@ -33,11 +35,20 @@ pub struct ChangeRecord {
     pub origin: Origin,
     /// Why.
     pub cause: Cause,
-    /// When it was committed here, ms since the epoch.
+    /// When it was written here, ms since the epoch. Never falls from position to position.
     pub commit_ms: u64,
+    /// The commit time of the transaction over several partitions that it belongs to, ms since the
+    /// epoch.
+    pub transacted_ms: Option<u64>,
 }
 
 impl ChangeRecord {
+    /// From which time on it counts, ms since the epoch: all or none of a transaction at any time.
+    /// Never falls from a change of an item to the next, though it may from position to position.
+    pub fn counts_from_ms(&self) -> u64 {
+        self.transacted_ms.unwrap_or(self.commit_ms)
+    }
+
     /// The stored form.
     pub fn encode(&self) -> Vec<u8> {
         let images = self.new.as_ref().map_or(0, Vec::len) + self.old.as_ref().map_or(0, Vec::len);
@@ -51,12 +62,20 @@ impl ChangeRecord {
         put_origin(&mut body, self.origin);
         body.push(self.cause.to_u8());
         put_var(&mut body, self.commit_ms);
-        checked(CHANGE_FORMAT, &body)
+        match self.transacted_ms {
+            None => checked(CHANGE_FORMAT, &body),
+            Some(ms) => {
+                put_var(&mut body, ms);
+                checked(TRANSACTED_FORMAT, &body)
+            }
+        }
     }
 
     /// Reads the stored form.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = unchecked(CHANGE_FORMAT, bytes)?;
+        let transacted = bytes.first() == Some(&TRANSACTED_FORMAT);
+        let format = if transacted { TRANSACTED_FORMAT } else { CHANGE_FORMAT };
+        let mut reader = unchecked(format, bytes)?;
         let record = ChangeRecord {
             position: Position(reader.var()?),
             key: reader.bytes()?.to_vec(),
@@ -67,6 +86,7 @@ impl ChangeRecord {
             origin: read_origin(&mut reader)?,
             cause: Cause::from_u8(reader.u8()?)?,
             commit_ms: reader.var()?,
+            transacted_ms: if transacted { Some(reader.var()?) } else { None },
         };
         reader.end()?;
         Ok(record)

@@ -36,6 +36,7 @@ fn change() -> ChangeRecord {
         origin: origin(),
         cause: Cause::Write,
         commit_ms: 77,
+        transacted_ms: None,
     }
 }
 

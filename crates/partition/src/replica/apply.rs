@@ -302,6 +302,7 @@ impl Staged {
             origin,
             cause: item.cause,
             commit_ms,
+            transacted_ms: item.transacted_ms,
         };
         self.batch.put(layout::change_key(spec.partition, position), record.encode());
     }

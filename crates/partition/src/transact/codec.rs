@@ -14,8 +14,9 @@ use crate::request::{Done, Write, WriteOutcome};
 use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var};
 use meridian_base::{PartitionId, TableId};
 
-const FORMAT: u8 = 1;
-const INTENT_FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+const INTENT_FORMAT: u8 = 2;
+const INTENT_FORMAT_WITHOUT_TIME: u8 = 1;
 const DECISION_FORMAT: u8 = 1;
 
 /// Appends an id.
@@ -109,20 +110,24 @@ impl Transact {
                 put_head(&mut out, *head);
                 put_writes(&mut out, writes);
             }
-            Transact::Commit(head, token, places) => {
+            Transact::Commit(head, token, places, held_ms) => {
                 out.push(2);
                 put_head(&mut out, *head);
                 put_token(&mut out, token.as_ref());
                 put_list(&mut out, places, |out, place| put_place(out, *place));
+                put_var(&mut out, *held_ms);
             }
             Transact::Abort(head) => {
                 out.push(3);
                 put_head(&mut out, *head);
             }
-            Transact::Resolve(id, commit) => {
+            Transact::Resolve(id, committed_ms) => {
                 out.push(4);
                 put_id(&mut out, *id);
-                out.push(u8::from(*commit));
+                out.push(u8::from(committed_ms.is_some()));
+                if let Some(ms) = committed_ms {
+                    put_var(&mut out, *ms);
+                }
             }
             Transact::Finish(id) => {
                 out.push(5);
@@ -150,9 +155,14 @@ impl Transact {
                 read_head(reader)?,
                 read_token(reader)?,
                 read_list(reader, read_place)?,
+                reader.var()?,
             ),
             3 => Transact::Abort(read_head(reader)?),
-            4 => Transact::Resolve(read_id(reader)?, read_flag(reader)?),
+            4 => {
+                let id = read_id(reader)?;
+                let committed = read_flag(reader)?;
+                Transact::Resolve(id, if committed { Some(reader.var()?) } else { None })
+            }
             5 => Transact::Finish(read_id(reader)?),
             6 => Transact::Forget(read_list(reader, read_id)?),
             _ => return Err(DecodeError::Unknown("transaction message")),
@@ -169,6 +179,10 @@ fn put_outcome(out: &mut Vec<u8>, outcome: WriteOutcome) {
 
 fn read_outcome(reader: &mut Reader<'_>) -> Result<WriteOutcome, DecodeError> {
     WriteOutcome::decode(reader.bytes()?)
+}
+
+fn put_done(out: &mut Vec<u8>, done: &[Done]) {
+    put_list(out, done, |out, done| put_outcome(out, WriteOutcome::Done(done.clone())));
 }
 
 fn read_done(reader: &mut Reader<'_>) -> Result<Done, DecodeError> {
@@ -210,19 +224,25 @@ impl TransactAnswer {
         match self {
             TransactAnswer::Done(done) => {
                 out.push(0);
-                put_list(&mut out, done, |out, done| {
-                    put_outcome(out, WriteOutcome::Done(done.clone()));
-                });
+                put_done(&mut out, done);
             }
             TransactAnswer::Blamed(blames) => {
                 out.push(1);
                 put_list(&mut out, blames, put_blame);
             }
-            TransactAnswer::Committed => out.push(2),
+            TransactAnswer::Committed(at_ms) => {
+                out.push(2);
+                put_var(&mut out, *at_ms);
+            }
             TransactAnswer::Aborted => out.push(3),
             TransactAnswer::DoneBefore(finished) => out.extend([4, u8::from(*finished)]),
             TransactAnswer::OtherParameters => out.push(5),
             TransactAnswer::Noted => out.push(6),
+            TransactAnswer::Held(done, held_ms) => {
+                out.push(7);
+                put_done(&mut out, done);
+                put_var(&mut out, *held_ms);
+            }
         }
         out
     }
@@ -237,11 +257,12 @@ impl TransactAnswer {
         let answer = match reader.u8()? {
             0 => TransactAnswer::Done(read_list(reader, read_done)?),
             1 => TransactAnswer::Blamed(read_list(reader, read_blame)?),
-            2 => TransactAnswer::Committed,
+            2 => TransactAnswer::Committed(reader.var()?),
             3 => TransactAnswer::Aborted,
             4 => TransactAnswer::DoneBefore(read_flag(reader)?),
             5 => TransactAnswer::OtherParameters,
             6 => TransactAnswer::Noted,
+            7 => TransactAnswer::Held(read_list(reader, read_done)?, reader.var()?),
             _ => return Err(DecodeError::Unknown("transaction answer")),
         };
         reader.end()?;
@@ -259,8 +280,10 @@ impl Intent {
 
     /// Reads the stored form.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = unchecked(INTENT_FORMAT, bytes)?;
-        let intent = Intent::read(&mut reader)?;
+        let timed = bytes.first() != Some(&INTENT_FORMAT_WITHOUT_TIME);
+        let format = if timed { INTENT_FORMAT } else { INTENT_FORMAT_WITHOUT_TIME };
+        let mut reader = unchecked(format, bytes)?;
+        let intent = Intent::read(&mut reader, timed)?;
         reader.end()?;
         Ok(intent)
     }
@@ -277,10 +300,11 @@ impl Intent {
                 put_var(out, *bytes);
             }
         }
+        put_var(out, self.held_ms);
     }
 
-    /// Reads it.
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    /// Reads it; one that was stored without a time is held since its transaction began.
+    pub(crate) fn read(reader: &mut Reader<'_>, timed: bool) -> Result<Self, DecodeError> {
         let head = read_head(reader)?;
         let intended = match reader.u8()? {
             0 => Intended::Same,
@@ -288,7 +312,8 @@ impl Intent {
             2 => Intended::Becomes(Some((reader.bytes()?.to_vec(), reader.var()?))),
             _ => return Err(DecodeError::Unknown("intent")),
         };
-        Ok(Intent { head, intended })
+        let held_ms = if timed { reader.var()? } else { head.began_ms };
+        Ok(Intent { head, intended, held_ms })
     }
 }
 

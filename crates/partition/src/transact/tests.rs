@@ -1,12 +1,16 @@
 //! Tests of `transact`: steps one by one, and transfers whose steps are mixed, lost and repeated.
 
 use super::*;
-use crate::evaluator::Evaluated;
+use crate::evaluator::{ClosedCommits, Evaluated};
+use crate::header::Reader;
+use crate::record::ChangeRecord;
 use crate::request::{Action, Returns, WriteOutcome};
 use crate::testing::{Leader, condition, delete, key, number, put, text, update, when};
-use meridian_base::Version;
+use crate::{ReadLimits, read_changes};
+use meridian_base::{Position, Version};
 use meridian_model::{AttributeValue, Item};
 use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn head(id: u128) -> Head {
     let home = Place { table: TableId(7), partition: PartitionId(16) };
@@ -34,8 +38,9 @@ fn prepare(leader: &mut Leader, id: u128, writes: Vec<Write>) -> TransactAnswer 
     step(leader, Transact::Prepare(head(id), writes))
 }
 
-fn resolve(leader: &mut Leader, id: u128, commit: bool) {
-    assert_eq!(step(leader, Transact::Resolve(TransactId(id), commit)), TransactAnswer::Noted);
+fn resolve(leader: &mut Leader, id: u128, committed_ms: Option<u64>) {
+    let resolve = Transact::Resolve(TransactId(id), committed_ms);
+    assert_eq!(step(leader, resolve), TransactAnswer::Noted);
 }
 
 fn token(text: &str, fingerprint: u64) -> Option<Token> {
@@ -47,7 +52,7 @@ fn what_is_held_is_not_written_and_not_shown() {
     let mut leader = Leader::new(1);
     leader.done(&put(1, "old"));
     let held = prepare(&mut leader, 5, vec![put(1, "new"), delete(2)]);
-    let TransactAnswer::Done(done) = held else { panic!("{held:?}") };
+    let TransactAnswer::Held(done, _) = held else { panic!("{held:?}") };
     assert_eq!(done[0].old, Some(crate::testing::item(1, "old")));
     assert_eq!(leader.get(1), Some(crate::testing::item(1, "old")));
     assert_eq!(leader.done(&put(1, "other")), WriteOutcome::Conflict);
@@ -58,7 +63,7 @@ fn what_is_held_is_not_written_and_not_shown() {
     leader.begin();
     assert_eq!(leader.done(&put(1, "other")), WriteOutcome::Conflict);
     assert_eq!(leader.evaluator.left_behind(2_000).held, [head(5)]);
-    resolve(&mut leader, 5, true);
+    resolve(&mut leader, 5, Some(5_000));
     assert_eq!(leader.get(1), Some(crate::testing::item(1, "new")));
     assert!(matches!(leader.done(&put(2, "free")), WriteOutcome::Done(_)));
     assert_eq!(leader.evaluator.left_behind(u64::MAX).held, []);
@@ -109,15 +114,17 @@ fn a_token_commits_once() {
 fn a_decision_stays() {
     let mut leader = Leader::new(1);
     let place = Place { table: TableId(8), partition: PartitionId(17) };
-    let commit = |id, token| Transact::Commit(head(id), token, vec![place]);
-    assert_eq!(step(&mut leader, commit(1, token("t", 1))), TransactAnswer::Committed);
-    assert_eq!(step(&mut leader, Transact::Abort(head(1))), TransactAnswer::Committed);
+    let at_ms = leader.now_ms + 7;
+    let commit = move |id, token| Transact::Commit(head(id), token, vec![place], at_ms);
+    let committed = TransactAnswer::Committed(at_ms);
+    assert_eq!(step(&mut leader, commit(1, token("t", 1))), committed);
+    assert_eq!(step(&mut leader, Transact::Abort(head(1))), committed);
     assert_eq!(step(&mut leader, Transact::Abort(head(2))), TransactAnswer::Aborted);
     assert_eq!(step(&mut leader, commit(2, None)), TransactAnswer::Aborted);
     assert_eq!(step(&mut leader, commit(3, token("t", 1))), TransactAnswer::DoneBefore(false));
     leader.begin();
     let left = leader.evaluator.left_behind(u64::MAX);
-    assert_eq!(left.unfinished, [(TransactId(1), vec![place])]);
+    assert_eq!(left.unfinished, [Unfinished { id: TransactId(1), at_ms, places: vec![place] }]);
     step(&mut leader, Transact::Finish(TransactId(1)));
     assert_eq!(leader.evaluator.left_behind(u64::MAX), LeftBehind::default());
     leader.begin();
@@ -137,7 +144,7 @@ fn a_freeze_waits_for_what_is_held() {
     let refused = Transact::Prepare(head(2), vec![put(2, "y")]);
     let refused = leader.evaluator.transact(refused, leader.now_ms).unwrap();
     assert_eq!(refused, Evaluated::Busy);
-    resolve(&mut leader, 1, true);
+    resolve(&mut leader, 1, Some(5_000));
     assert!(leader.evaluator.freeze_for(1, target).is_some());
     leader.flush();
     assert!(leader.get(1).is_some());
@@ -159,30 +166,43 @@ fn a_replicated_change_waits_for_what_is_held() {
     };
     let waits = leader.evaluator.replicated(change.clone(), false, leader.now_ms).unwrap();
     assert_eq!(waits, Evaluated::Busy);
-    resolve(&mut leader, 1, false);
+    resolve(&mut leader, 1, None);
     let taken = leader.evaluator.replicated(change, false, leader.now_ms).unwrap();
     assert!(!matches!(taken, Evaluated::Busy));
 }
 
 const ACCOUNTS: i64 = 2;
+const BEGAN_MS: u64 = 2_000;
+
+/// How far the clocks of two leaders are apart at most.
+const APART_MS: u64 = 250;
 
 /// Two partitions, of which the first is the home, and transfers between accounts of both.
 struct Bank {
     places: [Leader; 2],
     transfers: Vec<Transfer>,
+    /// The time, and how far the clock of each leader is behind it.
+    true_ms: u64,
+    behind_ms: [u64; 2],
+    closed: [Vec<ClosedCommits>; 2],
 }
 
 #[derive(Clone)]
 struct Transfer {
     from: i64,
     to: i64,
-    prepared: [Option<bool>; 2],
-    decided: Option<bool>,
+    /// Since when each place holds it; none where it refused.
+    prepared: [Option<Option<u64>>; 2],
+    /// When it was committed; none when it was not.
+    decided: Option<Option<u64>>,
 }
 
 fn balance(leader: &Leader, n: i64) -> i64 {
-    let item: Option<Item> = leader.get(n);
-    match item.and_then(|item| item.get("v").cloned()) {
+    balance_of(&leader.get(n).unwrap())
+}
+
+fn balance_of(item: &Item) -> i64 {
+    match item.get("v") {
         Some(AttributeValue::N(number)) => number.floor_u64().unwrap().try_into().unwrap(),
         other => panic!("no balance: {other:?}"),
     }
@@ -195,8 +215,10 @@ enum Move {
     Commit(prop::sample::Index),
     Abort(prop::sample::Index),
     Resolve(prop::sample::Index, usize),
-    Begin(usize),
+    Begin(usize, u64),
     Plain(usize, i64),
+    Wait(u64),
+    Close(usize),
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -208,8 +230,10 @@ fn moves() -> impl Strategy<Value = Move> {
         which().prop_map(Move::Commit),
         which().prop_map(Move::Abort),
         (which(), 0..2usize).prop_map(|(at, place)| Move::Resolve(at, place)),
-        (0..2usize).prop_map(Move::Begin),
+        (0..2usize, 0..=APART_MS).prop_map(|(place, behind_ms)| Move::Begin(place, behind_ms)),
         (0..2usize, 0..ACCOUNTS).prop_map(|(place, n)| Move::Plain(place, n)),
+        (0u64..100).prop_map(Move::Wait),
+        (0..2usize).prop_map(Move::Close),
     ]
 }
 
@@ -217,11 +241,36 @@ impl Bank {
     fn new() -> Self {
         let mut places = [Leader::new(1), Leader::new(1)];
         for leader in &mut places {
+            leader.evaluator.start_reader(Reader::Archive).unwrap();
+            leader.now_ms = BEGAN_MS;
             for n in 0..ACCOUNTS {
                 leader.done(&update(n, "SET v = :v", &[(":v", number(3))]));
             }
         }
-        Bank { places, transfers: Vec::new() }
+        let (behind_ms, closed) = Default::default();
+        Bank { places, transfers: Vec::new(), true_ms: BEGAN_MS + APART_MS, behind_ms, closed }
+    }
+
+    /// What the change log of a place holds.
+    fn changes(&self, place: usize) -> Vec<ChangeRecord> {
+        let replica = &self.places[place].replica;
+        let (engine, partition) = (replica.engine().as_ref(), replica.spec().partition);
+        let limits = ReadLimits { records: 10_000, bytes: 1 << 24 };
+        read_changes(engine, partition, Position(0), limits).unwrap().records
+    }
+
+    /// The sum of all accounts as of a time.
+    fn total(&self, at_ms: u64) -> i64 {
+        let mut balances = BTreeMap::new();
+        for place in 0..2 {
+            for change in self.changes(place) {
+                if change.counts_from_ms() <= at_ms {
+                    let item = crate::record::item_of(&change.new.unwrap()).unwrap();
+                    balances.insert((place, change.key), balance_of(&item));
+                }
+            }
+        }
+        balances.into_values().sum()
     }
 
     fn prepare(&mut self, at: usize, place: usize) {
@@ -239,22 +288,22 @@ impl Bank {
         };
         let write = Write { returns: Returns::default(), ..write };
         let answer = prepare(&mut self.places[place], at as u128, vec![write]);
-        self.transfers[at].prepared[place] = Some(matches!(answer, TransactAnswer::Done(_)));
+        self.transfers[at].prepared[place] = Some(match answer {
+            TransactAnswer::Held(_, held_ms) => Some(held_ms),
+            _ => None,
+        });
     }
 
     fn decide(&mut self, at: usize, commit: bool) {
-        let ready = self.transfers[at].prepared == [Some(true); 2];
         let step_of = if commit {
-            if !ready {
-                return;
-            }
-            Transact::Commit(head(at as u128), None, Vec::new())
+            let [Some(Some(one)), Some(Some(other))] = self.transfers[at].prepared else { return };
+            Transact::Commit(head(at as u128), None, Vec::new(), one.max(other))
         } else {
             Transact::Abort(head(at as u128))
         };
         let decided = match step(&mut self.places[0], step_of) {
-            TransactAnswer::Committed => true,
-            TransactAnswer::Aborted => false,
+            TransactAnswer::Committed(at_ms) => Some(at_ms),
+            TransactAnswer::Aborted => None,
             other => panic!("no decision: {other:?}"),
         };
         let known = self.transfers[at].decided.replace(decided);
@@ -262,12 +311,15 @@ impl Bank {
     }
 
     fn resolve(&mut self, at: usize, place: usize) {
-        if let Some(commit) = self.transfers[at].decided {
-            resolve(&mut self.places[place], at as u128, commit);
+        if let Some(committed_ms) = self.transfers[at].decided {
+            resolve(&mut self.places[place], at as u128, committed_ms);
         }
     }
 
     fn run(&mut self, step: Move) {
+        for (place, behind_ms) in self.places.iter_mut().zip(self.behind_ms) {
+            place.now_ms = self.true_ms - behind_ms;
+        }
         let pick = |index: prop::sample::Index, bank: &Bank| {
             (!bank.transfers.is_empty()).then(|| index.index(bank.transfers.len()))
         };
@@ -295,7 +347,16 @@ impl Bank {
                     self.resolve(at, place);
                 }
             }
-            Move::Begin(place) => self.places[place].begin(),
+            Move::Begin(place, behind_ms) => {
+                self.behind_ms[place] = behind_ms;
+                self.places[place].begin();
+            }
+            Move::Wait(ms) => self.true_ms += ms,
+            Move::Close(place) => {
+                let leader = &mut self.places[place];
+                let closed = leader.evaluator.close_commits(leader.now_ms - APART_MS - 1);
+                self.closed[place].push(closed);
+            }
             // A write that changes nothing of the balance.
             Move::Plain(place, n) => {
                 self.places[place].done(&update(n, "SET w = :w", &[(":w", text("x"))]));
@@ -320,13 +381,31 @@ proptest! {
         }
         for (place, sign) in [(0, -1), (1, 1)] {
             for n in 0..ACCOUNTS {
-                let committed = bank.transfers.iter().filter(|one| one.decided == Some(true));
+                let committed = bank.transfers.iter().filter(|one| one.decided.flatten().is_some());
                 let mine = committed.filter(|one| n == if place == 0 { one.from } else { one.to });
                 let wanted = 3 + sign * i64::try_from(mine.count()).unwrap();
                 prop_assert_eq!(balance(&bank.places[place], n), wanted);
                 prop_assert!(wanted >= 0);
             }
             prop_assert_eq!(bank.places[place].evaluator.left_behind(u64::MAX).held, []);
+        }
+        let (from_ms, until_ms) = (BEGAN_MS, bank.true_ms + APART_MS);
+        let changes = [bank.changes(0), bank.changes(1)];
+        let times: BTreeSet<u64> =
+            changes.iter().flatten().map(ChangeRecord::counts_from_ms).collect();
+        for at_ms in times {
+            prop_assert!((from_ms..=until_ms).contains(&at_ms));
+            prop_assert_eq!(bank.total(at_ms), 2 * ACCOUNTS * 3, "at {}", at_ms);
+        }
+        for (changes, closed) in changes.iter().zip(&bank.closed) {
+            let mut last = BTreeMap::new();
+            for change in changes {
+                let before = last.insert(&change.key, change.counts_from_ms());
+                prop_assert!(before <= Some(change.counts_from_ms()));
+                for closed in closed.iter().filter(|one| one.position < change.position) {
+                    prop_assert!(closed.commit_ms < change.counts_from_ms(), "{closed:?} {change:?}");
+                }
+            }
         }
     }
 
