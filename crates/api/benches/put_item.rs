@@ -16,10 +16,11 @@ use meridian_api::{
     Backend, BackendError, ChangeError, Consistency, ReplicaChange, RequestContext, TableSize,
     handle,
 };
-use meridian_base::{LogIndex, NodeId, PartitionId, RegionId};
+use meridian_base::{BackupId, LogIndex, NodeId, PartitionId, RegionId};
 use meridian_control::NodeAddresses;
 use meridian_control::region::{
-    Command, OwnChange, PartitionPlacement, RegionState, RestoreSource, TableRecord, TableSettings,
+    BackupRecord, Command, OwnChange, PartitionPlacement, RegionState, RestoreSource, TableRecord,
+    TableSettings,
 };
 use meridian_control::table::{BillingMode, OnDemandMaximum, TableDefinition};
 use meridian_model::{Key, KeyAttribute, KeyKind, KeyRange, KeySchema};
@@ -87,6 +88,18 @@ impl Backend for Nowhere {
         _: TableDefinition,
         _: RestoreSource,
     ) -> Result<Arc<TableRecord>, ChangeError> {
+        Err(NOT_HERE.into())
+    }
+
+    fn backups(&self) -> Vec<BackupRecord> {
+        Vec::new()
+    }
+
+    async fn create_backup(&self, _: &TableRecord, _: &str) -> Result<BackupRecord, ChangeError> {
+        Err(NOT_HERE.into())
+    }
+
+    async fn delete_backup(&self, _: BackupId) -> Result<(), ChangeError> {
         Err(NOT_HERE.into())
     }
 

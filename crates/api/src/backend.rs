@@ -13,8 +13,10 @@ use crate::backups::Restorable;
 use crate::streams::{StreamPage, StreamRead};
 use crate::transact::{TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome};
 use async_trait::async_trait;
-use meridian_base::PartitionId;
-use meridian_control::region::{OwnChange, RestoreSource, TableRecord, TableSettings};
+use meridian_base::{BackupId, PartitionId};
+use meridian_control::region::{
+    BackupRecord, OwnChange, RestoreSource, TableRecord, TableSettings,
+};
 use meridian_control::table::TableDefinition;
 use meridian_model::Key;
 use meridian_partition::{GetOutcome, Page, PageRequest, Write, WriteOutcome};
@@ -166,6 +168,19 @@ pub trait Backend: Send + Sync {
         definition: TableDefinition,
         source: RestoreSource,
     ) -> Result<Arc<TableRecord>, ChangeError>;
+
+    /// Returns the backups of this region, oldest first.
+    fn backups(&self) -> Vec<BackupRecord>;
+
+    /// Begins a backup of a table; returns it as it was when it began.
+    async fn create_backup(
+        &self,
+        table: &TableRecord,
+        name: &str,
+    ) -> Result<BackupRecord, ChangeError>;
+
+    /// Deletes a backup.
+    async fn delete_backup(&self, backup: BackupId) -> Result<(), ChangeError>;
 
     /// Begins to delete a table; returns it DELETING.
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError>;

@@ -84,3 +84,12 @@ pub async fn describe(backend: &dyn Backend, table: &TableRecord) -> Result<Vec<
     answer.close();
     Ok(out)
 }
+
+/// Says that there is no archive.
+pub fn no_archive() -> ApiError {
+    ApiError::ContinuousBackupsUnavailable(
+        "This server keeps no archive, from which a table could be recovered. The setting \
+         archive_dir in the configuration of its nodes turns one on."
+            .to_owned(),
+    )
+}

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use meridian_control::region::TableRecord;
 use meridian_control::table::{
-    BillingMode, GLOBAL_TABLE_VERSION, GlobalSnapshot, IndexStatus, OnDemandMaximum, ReplicaStatus,
-    StreamView, TableClass, TableStatus, Throughput,
+    BillingMode, Encryption, GLOBAL_TABLE_VERSION, GlobalSnapshot, IndexStatus, OnDemandMaximum,
+    ReplicaStatus, StreamView, TableClass, TableStatus, Throughput,
 };
 use meridian_model::{IndexProjection, KeyAttributes};
 use meridian_wire::arn::{index_arn, key_arn, stream_arn, table_arn};
@@ -47,7 +47,7 @@ fn write(out: &mut Vec<u8>, context: &RequestContext, table: &TableRecord, size:
     global_indexes(&mut object, context, table, &size);
     object.number("ItemCount", size.table.items);
     on_demand(&mut object, table.definition.on_demand);
-    encryption(&mut object, context, table);
+    encryption(&mut object, context, table.definition.encryption.as_ref());
     stream(&mut object, context, table);
     local_indexes(&mut object, context, table);
     restore(&mut object, table);
@@ -149,7 +149,8 @@ fn global_indexes(
     list.close();
 }
 
-fn projection(object: &mut Object<'_>, stated: &IndexProjection) {
+/// Writes `Projection`.
+pub fn projection(object: &mut Object<'_>, stated: &IndexProjection) {
     let mut projection = Object::open(object.key("Projection"));
     if let IndexProjection::Include(names) = stated {
         let mut list = Array::open(projection.key("NonKeyAttributes"));
@@ -187,7 +188,8 @@ fn projection_name(projection: &IndexProjection) -> &'static str {
     }
 }
 
-fn on_demand(object: &mut Object<'_>, maximum: OnDemandMaximum) {
+/// Writes `OnDemandThroughput`, where there is a maximum.
+pub fn on_demand(object: &mut Object<'_>, maximum: OnDemandMaximum) {
     if maximum.is_none() {
         return;
     }
@@ -201,9 +203,13 @@ fn on_demand(object: &mut Object<'_>, maximum: OnDemandMaximum) {
     shown.close();
 }
 
-/// A table with the key that the service owns shows nothing, as on AWS.
-fn encryption(object: &mut Object<'_>, context: &RequestContext, table: &TableRecord) {
-    let Some(encryption) = &table.definition.encryption else { return };
+/// Writes `SSEDescription`. A table with the key that the service owns shows nothing, as on AWS.
+pub fn encryption(
+    object: &mut Object<'_>,
+    context: &RequestContext,
+    encryption: Option<&Encryption>,
+) {
+    let Some(encryption) = encryption else { return };
     let mut shown = Object::open(object.key("SSEDescription"));
     shown.text("KMSMasterKeyArn", &key_arn(&context.region, encryption.key.as_deref()));
     shown.text("SSEType", "KMS").text("Status", "ENABLED");
@@ -362,7 +368,7 @@ pub fn replica_status_name(status: ReplicaStatus) -> &'static str {
 }
 
 /// Shows a table's number in the form that clients expect of a TableId: a UUID.
-fn table_uuid(id: u64) -> String {
+pub fn table_uuid(id: u64) -> String {
     let high = scramble(id);
     let low = scramble(high ^ id);
     format!(

@@ -36,6 +36,10 @@ pub async fn answer(
         }
         Operation::BatchGetItem => ops::batch_get_item::run(backend, fields).await,
         Operation::BatchWriteItem => ops::batch_write_item::run(backend, fields).await,
+        Operation::CreateBackup => ops::create_backup::run(backend, context, fields).await,
+        Operation::DeleteBackup => ops::delete_backup::run(backend, context, fields).await,
+        Operation::DescribeBackup => ops::describe_backup::run(backend, context, fields),
+        Operation::ListBackups => ops::list_backups::run(backend, context, fields),
         Operation::CreateGlobalTable => {
             ops::create_global_table::run(backend, context, fields).await
         }
@@ -79,6 +83,9 @@ pub async fn answer(
         Operation::PutItem => ops::put_item::run(backend, fields).await,
         Operation::PutResourcePolicy => ops::put_resource_policy::run(backend, fields).await,
         Operation::Query => ops::query::run(backend, fields).await,
+        Operation::RestoreTableFromBackup => {
+            ops::restore_table_from_backup::run(backend, context, fields).await
+        }
         Operation::RestoreTableToPointInTime => {
             ops::restore_table_to_point_in_time::run(backend, context, fields).await
         }
@@ -102,9 +109,6 @@ pub async fn answer(
         Operation::UpdateTable => ops::update_table::run(backend, context, fields).await,
         Operation::UpdateTimeToLive => ops::update_time_to_live::run(backend, fields).await,
         Operation::CancelBulkOperation
-        | Operation::CreateBackup
-        | Operation::DeleteBackup
-        | Operation::DescribeBackup
         | Operation::DescribeBulkOperation
         | Operation::DescribeExport
         | Operation::DescribeImport
@@ -112,11 +116,9 @@ pub async fn answer(
         | Operation::EnableKinesisStreamingDestination
         | Operation::ExportTableToPointInTime
         | Operation::ImportTable
-        | Operation::ListBackups
         | Operation::ListBulkOperations
         | Operation::ListExports
         | Operation::ListImports
-        | Operation::RestoreTableFromBackup
         | Operation::SearchVectors
         | Operation::StartBulkPutItems
         | Operation::UpdateKinesisStreamingDestination

@@ -142,6 +142,8 @@ fn by_region(refusal: region::Refusal, table: &str) -> ApiError {
              deletion protection first.",
         ),
         Refusal::Definition(_) => invalid_parameter(refusal),
+        Refusal::BackupNotFound => ApiError::BackupNotFound("Backup not found".to_owned()),
+        Refusal::BackupInUse => ApiError::BackupInUse("Backup is in use".to_owned()),
         Refusal::IndexBusy => one_index_at_a_time(),
         Refusal::IndexNotFound => not_found(),
         Refusal::TooManyTags => tags::too_many(),

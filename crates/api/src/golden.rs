@@ -19,7 +19,8 @@
 //! several lines or none, `<<v*1000>>` in it stands for a thousand `v`, and `<<ShardId>>` for the last
 //! value that an answer gave that member ([`KEPT`]). `@until` waits until a
 //! table has a status, or is `GONE`, or `INDEXED`: neither it nor an index of it is changing; or is
-//! `RESTORABLE`: there is a time to which it can be restored.
+//! `RESTORABLE`: there is a time to which it can be restored; or is `BACKED-UP`: its backups are
+//! available.
 //!
 //! # Invariants
 //!
@@ -40,7 +41,8 @@ use meridian_wire::{Fault, Operation};
 const ATTEMPTS_MAX: u32 = 40;
 
 /// Members whose last value requests can name.
-pub const KEPT: [&str; 7] = [
+pub const KEPT: [&str; 8] = [
+    "BackupArn",
     "LatestRestorableDateTime",
     "LatestStreamArn",
     "LatestStreamLabel",
@@ -290,10 +292,12 @@ async fn until(
     let body = format!("{{\"TableName\":\"{table}\"}}");
     let asks = match status {
         "RESTORABLE" => Operation::DescribeContinuousBackups,
+        "BACKED-UP" => Operation::ListBackups,
         _ => Operation::DescribeTable,
     };
     let (wanted, unwanted) = match status {
         "RESTORABLE" => ("\"LatestRestorableDateTime\":".to_owned(), None),
+        "BACKED-UP" => ("\"AVAILABLE\"".to_owned(), Some("\"CREATING\"")),
         "GONE" => ("ResourceNotFoundException".to_owned(), None),
         "INDEXED" => ("\"TableStatus\":\"ACTIVE\"".to_owned(), Some("ING\"")),
         status => (format!("\"TableStatus\":\"{status}\""), None),
@@ -323,9 +327,12 @@ pub fn status_of(fault: Fault) -> u16 {
 }
 
 /// Members whose value differs from run to run.
-const MASKED: [&str; 26] = [
+const MASKED: [&str; 30] = [
     "Address",
     "ApproximateCreationDateTime",
+    "BackupCreationDateTime",
+    "BackupExpiryDateTime",
+    "BackupSizeBytes",
     "CreationDateTime",
     "CreationRequestDateTime",
     "EndingSequenceNumber",
@@ -346,6 +353,7 @@ const MASKED: [&str; 26] = [
     "ShardIterator",
     "StartingSequenceNumber",
     "StreamLabel",
+    "TableCreationDateTime",
     "TableId",
     "TableSizeBytes",
     "awsRegion",
@@ -408,10 +416,11 @@ fn mask_arns(text: &str) -> String {
         let resource = part.splitn(3, ':').nth(2).unwrap_or(part);
         let end = resource.find('"').unwrap_or(resource.len());
         let (resource, rest) = resource.split_at(end);
-        let resource = match resource.split_once("/stream/") {
-            Some((table, _)) => format!("{table}/stream/<label>"),
-            None => resource.to_owned(),
-        };
+        let labelled = ["stream", "backup"].into_iter().find_map(|kind| {
+            let (table, _) = resource.split_once(&format!("/{kind}/"))?;
+            Some(format!("{table}/{kind}/<label>"))
+        });
+        let resource = labelled.unwrap_or_else(|| resource.to_owned());
         let _ = write!(out, "{ARN}<region>:<account>:{resource}{rest}");
     }
     out

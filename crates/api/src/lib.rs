@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod backend;
+mod backup_records;
 pub mod backups;
 pub mod capacity;
 mod collections;

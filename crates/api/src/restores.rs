@@ -12,9 +12,10 @@
 
 use std::collections::BTreeSet;
 
-use meridian_control::region::Setting;
+use meridian_control::region::{Setting, TableRecord};
 use meridian_control::table::{
-    BillingMode, Encryption, GlobalIndexDefinition, OnDemandMaximum, TableDefinition, Throughput,
+    BillingMode, Encryption, GlobalIndexDefinition, OnDemandMaximum, TableDefinition, TableStatus,
+    Throughput,
 };
 use meridian_model::{GlobalIndex, IndexProjection, KeyAttributes, LocalIndex};
 use meridian_wire::{ApiError, Fields, Node};
@@ -287,4 +288,17 @@ fn no_such_index(name: &str) -> ApiError {
 
 fn no_index_throughput(name: &str) -> ApiError {
     invalid(format!("Invalid Request: Must specify provisioned throughput for index {name}"))
+}
+
+/// Says that there is a table of the target's name.
+pub fn taken(target: &str, table: Option<&TableRecord>) -> ApiError {
+    let restored = table.filter(|table| table.status == TableStatus::Creating);
+    let restored = restored.and_then(|table| table.restore.as_ref());
+    match restored.map(|restore| restore.source.backup_arn.as_deref()) {
+        Some(Some(arn)) => ApiError::TableInUse(format!(
+            "Table: {target} is already being restored from backup: {arn}"
+        )),
+        Some(None) => ApiError::TableInUse(format!("Table: {target} is already being restored")),
+        None => ApiError::TableAlreadyExists(format!("Table already exists: {target}")),
+    }
 }

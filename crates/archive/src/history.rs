@@ -5,7 +5,7 @@
 
 use crate::{
     ArchiveError, ArchivedChange, ArchivedItem, BaseChunk, BaseEnd, DataKey, Fold, LogSegment,
-    ObjectName, RestorePlan, TablePrefix, Watermark, expired, open, seal,
+    ObjectName, Prefix, RestorePlan, Subject, Watermark, expired, open, seal,
 };
 use meridian_base::{Cause, Hlc, PartitionId, Position, TableId, Version};
 use proptest::prelude::*;
@@ -98,13 +98,14 @@ fn closed_ms(history: &[ArchivedChange], upto: usize) -> u64 {
 
 struct Archive {
     key: DataKey,
-    prefix: TablePrefix,
+    prefix: Prefix,
     objects: BTreeMap<String, Vec<u8>>,
 }
 
 impl Archive {
     fn new(history: &[ArchivedChange], cuts: &Cuts) -> Self {
-        let prefix = TablePrefix { cluster: "c".into(), region: "r".into(), table: TableId(9) };
+        let prefix =
+            Prefix { cluster: "c".into(), region: "r".into(), subject: Subject::Table(TableId(9)) };
         let key = DataKey::new(1, [5; 32]);
         let mut archive = Archive { key, prefix, objects: BTreeMap::new() };
         for (at, slack_ms) in &cuts.bases {

@@ -36,7 +36,7 @@ pub use error::ArchiveError;
 pub use fold::{Fold, Totals};
 pub use keys::{DataKey, KeyId, MasterKey, NONCE_BYTES};
 pub use meta::{ArchivedPartition, TableMeta, Watermark};
-pub use names::{ObjectName, TablePrefix};
+pub use names::{ObjectName, Prefix, Subject};
 pub use plan::{RestorePlan, expired, reach};
 pub use sealed::{PLAIN_BYTES_MAX, key_number, open, seal};
 pub use segment::{ArchivedChange, LogSegment};

@@ -1,4 +1,5 @@
-//! Names of objects: `<cluster>/<region>/tables/<table>/` and what follows for each kind.
+//! Names of objects: `<cluster>/<region>/tables/<table>/`, or `<cluster>/<region>/backups/<backup>/`,
+//! and what follows for each kind.
 //!
 //! Numbers that order objects have leading zeros, so that a listing by name is one by number.
 //!
@@ -11,7 +12,7 @@
 #[cfg(test)]
 mod tests;
 
-use meridian_base::{PartitionId, Position, TableId};
+use meridian_base::{BackupId, PartitionId, Position, TableId};
 use std::fmt;
 use std::str::FromStr;
 
@@ -140,45 +141,62 @@ fn number<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 
-/// What the names of all objects of a table in one region begin with. Displays without the slash
+/// What objects are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// The history of a table.
+    Table(TableId),
+    /// A table as it was at one moment.
+    Backup(BackupId),
+}
+
+/// What the names of all objects of a subject in one region begin with. Displays without the slash
 /// at its end.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TablePrefix {
+pub struct Prefix {
     /// The cluster's name, without a slash.
     pub cluster: String,
     /// The region's name, without a slash.
     pub region: String,
-    /// The table.
-    pub table: TableId,
+    /// What it is of.
+    pub subject: Subject,
 }
 
-impl TablePrefix {
-    /// Reads a prefix; `None` for what no table's is.
+impl Prefix {
+    /// Reads a prefix; `None` for what is none.
     pub fn parse(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split('/').collect();
-        let [cluster, region, "tables", table] = *parts.as_slice() else { return None };
-        let prefix = TablePrefix {
-            cluster: cluster.to_owned(),
-            region: region.to_owned(),
-            table: TableId(number(table)?),
+        let (cluster, region, subject) = match *parts.as_slice() {
+            [cluster, region, "tables", table] => {
+                (cluster, region, Subject::Table(TableId(number(table)?)))
+            }
+            [cluster, region, "backups", backup] => {
+                (cluster, region, Subject::Backup(BackupId(number(backup)?)))
+            }
+            _ => return None,
         };
+        let prefix = Prefix { cluster: cluster.to_owned(), region: region.to_owned(), subject };
         let named = !cluster.is_empty() && !region.is_empty();
         (named && prefix.to_string() == text).then_some(prefix)
     }
 
-    /// The whole name of an object of this table.
+    /// The whole name of an object of this subject.
     pub fn object(&self, name: &ObjectName) -> String {
         format!("{self}/{name}")
     }
 
-    /// Reads a whole name; `None` for what is no object of this table.
+    /// Reads a whole name; `None` for what is no object of this subject.
     pub fn parse_object(&self, whole: &str) -> Option<ObjectName> {
         ObjectName::parse(whole.strip_prefix(&self.to_string())?.strip_prefix('/')?)
     }
 }
 
-impl fmt::Display for TablePrefix {
+impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/tables/{}", self.cluster, self.region, self.table)
+        write!(f, "{}/{}/", self.cluster, self.region)?;
+        match self.subject {
+            Subject::Table(table) => write!(f, "tables/{table}"),
+            Subject::Backup(backup) => write!(f, "backups/{backup}"),
+        }
     }
 }

@@ -29,6 +29,10 @@ id!(
     PartitionId
 );
 id!(
+    /// A backup; unique in its region, never used again.
+    BackupId
+);
+id!(
     /// A position in the Raft log of one group, from 1; 0 means "before the first entry".
     LogIndex
 );

@@ -18,4 +18,6 @@ pub mod merge;
 pub use change::{Cause, Change, Origin, Position, Received};
 pub use clock::Clock;
 pub use hlc::{Hlc, Version, VersionVector};
-pub use ids::{GroupId, Incarnation, LogIndex, NodeId, PartitionId, RegionId, Sequence, TableId};
+pub use ids::{
+    BackupId, GroupId, Incarnation, LogIndex, NodeId, PartitionId, RegionId, Sequence, TableId,
+};

@@ -12,7 +12,7 @@
 //! Tested by `tests.rs` over the committed samples.
 
 use meridian_base::codec::DecodeError;
-use meridian_base::{LogIndex, NodeId, PartitionId, RegionId, TableId};
+use meridian_base::{BackupId, LogIndex, NodeId, PartitionId, RegionId, TableId};
 use meridian_model::{
     GlobalIndex, IndexProjection, KeyAttribute, KeyAttributes, KeyKind, KeyRange, KeySchema,
     LocalIndex,
@@ -64,7 +64,7 @@ macro_rules! stored_id {
         }
     )*};
 }
-stored_id!(NodeId, TableId, PartitionId, LogIndex);
+stored_id!(NodeId, TableId, PartitionId, LogIndex, BackupId);
 
 impl StoredId for RegionId {
     fn to_raw(self) -> u64 {

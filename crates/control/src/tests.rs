@@ -83,7 +83,7 @@ fn region_commands() -> Vec<region::Command> {
         Command::UpdateTable { name: name(), settings, at_ms: 5 },
         Command::UpdateTable { name: name(), settings: unset, at_ms: 6 },
         Command::SetGlobal { table, global: None },
-        Command::DeleteTable { name: name(), force: true },
+        Command::DeleteTable { name: name(), force: true, backup_ms: None },
         Command::TableGone { table },
         Command::PartitionReplicas { partition: PartitionId(16), expected_epoch: 3, replicas },
         Command::JoinNode { node: NodeId(1), zone: "a".to_owned(), addresses: addresses(1) },

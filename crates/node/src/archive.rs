@@ -10,7 +10,10 @@
 //! Tested by `cluster_tests/archive.rs`.
 
 mod archiver;
+mod backupper;
 mod base;
+mod cleaner;
+mod log;
 mod objects;
 mod restorer;
 
@@ -19,16 +22,21 @@ use crate::node::Node;
 use crate::pipeline::Order;
 use crate::task::Task;
 use archiver::Archiver;
+use backupper::Backupper;
+use cleaner::backup_subject;
+pub use cleaner::run as clean;
+use log::LogWriter;
 use meridian_api::backend::BackendError;
 use meridian_api::backups::Restorable;
-use meridian_archive::{MasterKey, TablePrefix};
-use meridian_base::TableId;
-use meridian_control::region::{Recovery, TableRecord};
+use meridian_archive::{ArchivedPartition, MasterKey, Prefix, Subject};
+use meridian_base::{BackupId, TableId};
+use meridian_control::region::{BackupKind, Recovery, RegionState, RestoreSource, TableRecord};
 use meridian_partition::Reader;
 use meridian_raft::rt;
 use object_store::ObjectStore;
 use objects::{ObjectError, Objects};
 use restorer::Restorer;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -83,7 +91,8 @@ impl Archive {
 /// Runs until the replica is closed or the node stops.
 pub fn start(node: &Arc<Node>, hosted: &Arc<HostedPartition>) {
     let (node, hosted) = (Arc::clone(node), Arc::clone(hosted));
-    rt::spawn(Keeper { node, hosted, archiving: None, restoring: None }.run());
+    let (archiving, restoring, backing_up) = (None, None, BTreeMap::new());
+    rt::spawn(Keeper { node, hosted, archiving, restoring, backing_up }.run());
 }
 
 struct Keeper {
@@ -92,6 +101,7 @@ struct Keeper {
     /// The term and the settings with which it was started.
     archiving: Option<(u64, Recovery, Task)>,
     restoring: Option<(u64, Task)>,
+    backing_up: BTreeMap<BackupId, (u64, Task)>,
 }
 
 impl Keeper {
@@ -101,7 +111,7 @@ impl Keeper {
         let mut stopping = self.node.stopping();
         loop {
             let now = Arc::clone(&state.borrow_and_update());
-            let settled = self.look(now.table_by_id(self.hosted.spec.table)).await;
+            let settled = self.look(&now).await;
             tokio::select! {
                 _ = stopping.wait_for(|stop| *stop) => return,
                 changed = leadership.changed() => if changed.is_err() { return },
@@ -112,21 +122,48 @@ impl Keeper {
     }
 
     /// Starts and ends what the table asks for; true when nothing is left to do.
-    async fn look(&mut self, table: Option<&TableRecord>) -> bool {
+    async fn look(&mut self, state: &RegionState) -> bool {
         let leading = self.hosted.group.leading();
-        let (Some(term), Some(table)) = (leading, table) else {
+        let (Some(term), Some(table)) = (leading, state.table_by_id(self.hosted.spec.table)) else {
             (self.archiving, self.restoring) = (None, None);
+            self.backing_up.clear();
             return true;
         };
         let archived = self.archive(term, table).await;
-        self.restore(term, table) && archived
+        let backed_up = self.back_up(term, state).await;
+        self.restore(term, table) && archived && backed_up
+    }
+
+    fn reads(&self, reader: Reader) -> bool {
+        self.hosted.replica.lock().marks().cursors.contains_key(&reader)
+    }
+
+    async fn back_up(&mut self, term: u64, state: &RegionState) -> bool {
+        let under_way = state.backups_under_way(self.hosted.spec.table);
+        let wanted: Vec<BackupId> =
+            under_way.filter(|one| one.kind == BackupKind::User).map(|one| one.id).collect();
+        self.backing_up.retain(|id, (old, _)| *old == term && wanted.contains(id));
+        for backup in &wanted {
+            if self.backing_up.contains_key(backup) {
+                continue;
+            }
+            let subject = Subject::Backup(*backup);
+            let Some(objects) = self.node.objects_of(subject) else { return false };
+            let (node, hosted, backup) =
+                (Arc::clone(&self.node), Arc::clone(&self.hosted), *backup);
+            let task = Backupper { node, hosted, objects, backup }.start();
+            self.backing_up.insert(backup, (term, task));
+        }
+        !wanted.is_empty()
+            || !self.reads(Reader::Backup)
+            || self.hosted.order(Order::DropReader(Reader::Backup)).await.is_ok()
     }
 
     async fn archive(&mut self, term: u64, table: &TableRecord) -> bool {
         let Some(recovery) = table.own.recovery else {
             self.archiving = None;
-            let reads = self.hosted.replica.lock().marks().cursors.contains_key(&Reader::Archive);
-            return !reads || self.hosted.order(Order::DropReader(Reader::Archive)).await.is_ok();
+            return !self.reads(Reader::Archive)
+                || self.hosted.order(Order::DropReader(Reader::Archive)).await.is_ok();
         };
         let same =
             |(old, settings, _): &(u64, Recovery, Task)| (*old, *settings) == (term, recovery);
@@ -134,7 +171,7 @@ impl Keeper {
             return true;
         }
         self.archiving = None;
-        let Some(objects) = self.node.objects_of(table.id) else {
+        let Some(objects) = self.node.objects_of(Subject::Table(table.id)) else {
             if self.node.archive.is_kept() {
                 return false;
             }
@@ -146,7 +183,8 @@ impl Keeper {
             return true;
         };
         let (node, hosted) = (Arc::clone(&self.node), Arc::clone(&self.hosted));
-        let task = Archiver { node, hosted, objects, recovery }.start();
+        let log = LogWriter { hosted: Arc::clone(&hosted), objects: Arc::clone(&objects) };
+        let task = Archiver { node, hosted, objects, log, recovery }.start();
         self.archiving = Some((term, recovery, task));
         true
     }
@@ -163,7 +201,7 @@ impl Keeper {
         }
         self.restoring = None;
         let source = restore.source.clone();
-        let Some(objects) = self.node.objects_of(source.table) else { return false };
+        let Some(objects) = self.node.objects_of_source(&source) else { return false };
         let (node, hosted) = (Arc::clone(&self.node), Arc::clone(&self.hosted));
         let task = Restorer { node, hosted, objects, source }.start();
         self.restoring = Some((term, task));
@@ -172,14 +210,36 @@ impl Keeper {
 }
 
 impl Node {
-    /// A table's objects in this region's archive; none where no archive is kept, or before the
-    /// cluster is founded.
-    fn objects_of(&self, table: TableId) -> Option<Arc<Objects>> {
+    /// The objects of a table or backup in this region's archive; none where no archive is kept, or
+    /// before the cluster is founded.
+    fn objects_of(&self, subject: Subject) -> Option<Arc<Objects>> {
         let options = self.archive.options.as_ref()?;
         let global = self.control.global_state();
         let cluster = global.cluster()?.id.clone();
-        let prefix = TablePrefix { cluster, region: self.options.region.clone(), table };
+        let prefix = Prefix { cluster, region: self.options.region.clone(), subject };
         Some(Arc::new(Objects::new(Arc::clone(&options.store), options.key.clone(), prefix)))
+    }
+
+    /// The objects that a table is restored from.
+    fn objects_of_source(&self, source: &RestoreSource) -> Option<Arc<Objects>> {
+        let state = self.control.region_state();
+        self.objects_of(match source.backup {
+            None => Subject::Table(source.table),
+            Some(id) => backup_subject(state.all_backups().get(&id)?),
+        })
+    }
+
+    /// The partitions of a table, as the archive keeps them.
+    fn archived_partitions(&self, table: TableId) -> Vec<ArchivedPartition> {
+        let state = self.control.region_state();
+        let Some(table) = state.table_by_id(table) else { return Vec::new() };
+        let records = table.partitions.iter().filter_map(|id| state.partitions().get(id));
+        let archived = records.map(|record| ArchivedPartition {
+            partition: record.id,
+            start: record.range.start.clone(),
+            end: record.range.end.clone(),
+        });
+        archived.collect()
     }
 
     /// The times to which a table can be restored; none as long as there is none.
@@ -187,7 +247,8 @@ impl Node {
         &self,
         table: &TableRecord,
     ) -> Result<Option<Restorable>, BackendError> {
-        let (Some(objects), Some(recovery)) = (self.objects_of(table.id), table.own.recovery)
+        let (Some(objects), Some(recovery)) =
+            (self.objects_of(Subject::Table(table.id)), table.own.recovery)
         else {
             return Ok(None);
         };

@@ -5,6 +5,7 @@ use crate::items::ItemError;
 use crate::items::message::{ItemAnswer, ItemRequest};
 use crate::meters::Access;
 use crate::node::Node;
+use crate::pipeline::CLOCK_APART_MS_MAX;
 use crate::planner;
 use async_trait::async_trait;
 use meridian_api::backend::{
@@ -16,12 +17,12 @@ use meridian_api::streams::{StreamPage, StreamRead};
 use meridian_api::transact::{
     TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome,
 };
-use meridian_base::{PartitionId, TableId};
+use meridian_base::{BackupId, PartitionId, TableId};
 use meridian_control::global::{self, Command as GlobalCommand};
 use meridian_control::planner::{Limits, View, place_table};
 use meridian_control::region::{
-    Command, CommandResult, IndexRecord, OwnChange, Refusal, RestoreSource, TableRecord,
-    TableSettings,
+    BackupRecord, Command, CommandResult, Done, IndexRecord, OwnChange, Refusal, RestoreSource,
+    TableRecord, TableSettings,
 };
 use meridian_control::table::{GlobalSnapshot, IndexStatus, TableDefinition, TableStatus};
 use meridian_model::{Key, KeyRange};
@@ -140,9 +141,8 @@ impl Node {
         let _ = rt::timeout(ACTIVE_PATIENCE, active).await;
     }
 
-    async fn change(&self, command: &Command) -> Result<(), ChangeError> {
-        self.control.region(command).await.map_err(control_error)??;
-        Ok(())
+    async fn change(&self, command: &Command) -> Result<Done, ChangeError> {
+        Ok(self.control.region(command).await.map_err(control_error)??)
     }
 
     /// Changes what the replicas of a global table share. Each region follows; this one is waited for.
@@ -312,9 +312,36 @@ impl Backend for Node {
         Ok(with_status(&*self.record(name)?, TableStatus::Creating))
     }
 
+    fn backups(&self) -> Vec<BackupRecord> {
+        self.control.region_state().backups().cloned().collect()
+    }
+
+    async fn create_backup(
+        &self,
+        table: &TableRecord,
+        name: &str,
+    ) -> Result<BackupRecord, ChangeError> {
+        let Size { items, bytes } = self.table_size(table).await.table;
+        let (table, backup) = (table.name.clone(), name.to_owned());
+        let at_ms = self.options.clock.now_ms();
+        let command = Command::CreateBackup { table, backup, items, bytes, at_ms };
+        let Done::Backup(id) = self.change(&command).await? else {
+            return Err(ChangeError::Backend(BackendError::Internal));
+        };
+        let state = self.control.region_state();
+        state.all_backups().get(&id).cloned().ok_or(ChangeError::Region(Refusal::BackupNotFound))
+    }
+
+    async fn delete_backup(&self, backup: BackupId) -> Result<(), ChangeError> {
+        self.change(&Command::DeleteBackup { backup }).await?;
+        Ok(())
+    }
+
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {
         let table = self.record(name)?;
-        self.change(&Command::DeleteTable { name: name.to_owned(), force: false }).await?;
+        let backup_ms = Some(self.options.clock.now_ms() + CLOCK_APART_MS_MAX);
+        self.change(&Command::DeleteTable { name: name.to_owned(), force: false, backup_ms })
+            .await?;
         let mut going = TableRecord { status: TableStatus::Deleting, ..TableRecord::clone(&table) };
         going.indexes.iter_mut().for_each(|index| index.status = IndexStatus::Deleting);
         Ok(Arc::new(going))
@@ -449,6 +476,7 @@ impl Node {
         let global = self.control.global_state();
         let Some(table) = global.tables().get(name) else { return Ok(()) };
         let snapshot = Some(table.snapshot());
-        self.change(&Command::SetGlobal { table: table.table, global: snapshot }).await
+        self.change(&Command::SetGlobal { table: table.table, global: snapshot }).await?;
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Whole regions against each other: real nodes, groups and sockets, one node a region.
 
 mod archive;
+mod backups;
 mod damage;
 mod expiry;
 mod full_disk;

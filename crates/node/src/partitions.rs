@@ -48,7 +48,8 @@ pub async fn reconcile(node: Arc<Node>) {
 
 /// Opens what is missing and closes what is no longer here; true when nothing failed.
 async fn look(node: &Arc<Node>) -> bool {
-    let catalog = Catalog::of(&node.control.region_state());
+    let state = node.control.region_state();
+    let catalog = Catalog::of(&state);
     if catalog.region().is_none() {
         return true;
     }
@@ -56,7 +57,8 @@ async fn look(node: &Arc<Node>) -> bool {
     let mut wanted: BTreeSet<PartitionId> = BTreeSet::new();
     for record in catalog.partitions().filter(|p| p.replicas.holds(node.id())) {
         let Some(table) = catalog.table_by_id(record.table) else { continue };
-        if table.status == TableStatus::Deleting {
+        let is_held = || state.backups_under_way(table.id).next().is_some();
+        if table.status == TableStatus::Deleting && !is_held() {
             continue;
         }
         wanted.insert(record.id);

@@ -37,6 +37,8 @@ pub enum Reader {
     Index(u64),
     /// The point-in-time archive.
     Archive,
+    /// Backups on demand that are being taken.
+    Backup,
     /// Holds the change log while what the partition holds is copied to a region (its number);
     /// dropped when the copy is done, so that a new leader knows whether it was.
     Copy(u16),
@@ -193,7 +195,7 @@ impl Marks {
     pub fn is_global(&self) -> bool {
         let other_region = |reader: &Reader| match reader {
             Reader::Region(_) | Reader::Copy(_) => true,
-            Reader::Stream | Reader::Index(_) | Reader::Archive => false,
+            Reader::Stream | Reader::Index(_) | Reader::Archive | Reader::Backup => false,
         };
         !self.received.is_empty() || self.cursors.keys().any(other_region)
     }
@@ -329,6 +331,7 @@ pub(crate) fn put_reader(out: &mut Vec<u8>, reader: Reader) {
             put_var(out, number);
         }
         Reader::Archive => out.push(3),
+        Reader::Backup => out.push(5),
         Reader::Copy(number) => {
             out.push(4);
             put_var(out, u64::from(number));
@@ -345,6 +348,7 @@ pub(crate) fn read_reader(bytes: &mut Bytes<'_>) -> Result<Reader, DecodeError> 
         1 => Ok(Reader::Stream),
         2 => Ok(Reader::Index(bytes.var()?)),
         3 => Ok(Reader::Archive),
+        5 => Ok(Reader::Backup),
         4 => u16::try_from(bytes.var()?)
             .map(Reader::Copy)
             .map_err(|_| DecodeError::Unknown("region")),

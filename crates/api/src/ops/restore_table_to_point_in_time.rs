@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meridian_control::region::{Refusal, RestoreSource, TableRecord};
-use meridian_control::table::TableStatus;
 use meridian_control::time::iso_label;
 use meridian_wire::arn::table_arn;
 use meridian_wire::{ApiError, Fields, Node, table_name};
@@ -24,7 +23,7 @@ use crate::backend::{Backend, ChangeError, TableSize};
 use crate::backups::Restorable;
 use crate::context::RequestContext;
 use crate::errors::{change, invalid, invalid_parameter};
-use crate::restores::Overrides;
+use crate::restores::{Overrides, taken};
 use crate::{backups, describe, unbuilt};
 
 /// Half a millisecond: times are rounded to one.
@@ -56,6 +55,7 @@ pub async fn run(
         table_name: source.name.clone(),
         table_arn: table_arn(&context.region, &source.name),
         backup_arn: None,
+        backup: None,
         at_ms,
     };
     let table = match backend.restore_table(&target, definition, from).await {
@@ -153,14 +153,4 @@ fn date(ms: u64) -> String {
     let label = iso_label(ms);
     let seconds = label.split_once('.').map_or(label.as_str(), |(seconds, _)| seconds);
     format!("{seconds}Z")
-}
-
-/// Says that there is a table of the target's name.
-fn taken(target: &str, table: Option<&TableRecord>) -> ApiError {
-    let is_restored =
-        |table: &TableRecord| table.status == TableStatus::Creating && table.restore.is_some();
-    if table.is_some_and(is_restored) {
-        return ApiError::TableInUse(format!("Table: {target} is already being restored"));
-    }
-    ApiError::TableAlreadyExists(format!("Table already exists: {target}"))
 }

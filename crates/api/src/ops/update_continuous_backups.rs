@@ -5,7 +5,9 @@
 //!
 //! Tested by `point_in_time.txt` and `tests/backups.rs`.
 
-use meridian_control::region::{OwnChange, Refusal};
+use std::sync::Arc;
+
+use meridian_control::region::{OwnChange, Refusal, TableRecord};
 use meridian_control::table::TableStatus;
 use meridian_wire::{ApiError, Fields};
 
@@ -31,12 +33,15 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
              recovery.",
         ));
     }
-    let table = backups::known(backend, &name).ok_or_else(|| backups::not_found(&name))?;
+    // Whoever deletes a table may still say that no backup is to be left of it.
+    let going = |table: &Arc<TableRecord>| table.status == TableStatus::Deleting && !enabled;
+    let table = backups::known(backend, &name).or_else(|| backend.table(&name).filter(going));
+    let table = table.ok_or_else(|| backups::not_found(&name))?;
     if table.status == TableStatus::Creating {
         return Err(being_enabled(&name));
     }
     if enabled && !backend.archives() {
-        return Err(no_archive());
+        return Err(backups::no_archive());
     }
     let wanted = OwnChange::Recovery(enabled.then(|| days.unwrap_or(DAYS)));
     let changed = backend.change_own(&name, wanted).await;
@@ -63,12 +68,4 @@ fn being_enabled(name: &str) -> ApiError {
     ApiError::ContinuousBackupsUnavailable(format!(
         "Backups are being enabled for the table: {name}. Please retry later"
     ))
-}
-
-fn no_archive() -> ApiError {
-    ApiError::ContinuousBackupsUnavailable(
-        "This server keeps no archive, from which a table could be recovered. The setting \
-         archive_dir in the configuration of its nodes turns one on."
-            .to_owned(),
-    )
 }

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use meridian_base::limits::ITEM_BYTES_MAX;
-use meridian_base::{Cause, LogIndex, NodeId, PartitionId, Position, RegionId, TableId};
+use meridian_base::{BackupId, Cause, LogIndex, NodeId, PartitionId, Position, RegionId, TableId};
 use meridian_control::NodeAddresses;
 use meridian_control::region::{
-    Catalog, Command, Done as Changed, OwnChange, PartitionPlacement, Refusal as RegionRefusal,
-    RegionState, RestoreSource, TableRecord, TableSettings,
+    BackupRecord, Catalog, Command, Done as Changed, OwnChange, PartitionPlacement,
+    Refusal as RegionRefusal, RegionState, RestoreSource, TableRecord, TableSettings,
 };
 use meridian_control::table::{GlobalSnapshot, IndexStatus, ReplicaStatus, TableDefinition};
 use meridian_model::{
@@ -43,6 +43,7 @@ pub struct Memory {
     tokens: Mutex<BTreeMap<String, u64>>,
     changes: Mutex<BTreeMap<PartitionId, Vec<StreamChange>>>,
     archive: Mutex<Archive>,
+    backed_up: Mutex<BTreeMap<BackupId, Items>>,
 }
 
 /// What there is of an archive. The clock stands still, so that one which keeps up needs no history:
@@ -68,6 +69,7 @@ impl Default for Memory {
             failures: Mutex::default(),
             tokens: Mutex::default(),
             changes: Mutex::default(),
+            backed_up: Mutex::default(),
             archive: Mutex::new(Archive::KeepsUp { before_ms: 0 }),
         };
         let region = Command::InitRegion { region: RegionId::new(1), name: REGION.to_owned() };
@@ -132,6 +134,18 @@ impl Memory {
         let mut region = self.region.lock().unwrap();
         let next = LogIndex(region.applied().0 + 1);
         region.apply(next, &command)
+    }
+
+    /// Tells that all of a backup is there.
+    fn cover(&self, backup: &BackupRecord) {
+        let (id, based_ms) = (backup.id, backup.at_ms);
+        for &partition in backup.parts.keys() {
+            self.apply(Command::BackupBased { backup: id, partition, based_ms }).unwrap();
+        }
+        for &partition in backup.parts.keys() {
+            let covered_ms = based_ms;
+            self.apply(Command::BackupCovered { backup: id, partition, covered_ms }).unwrap();
+        }
     }
 
     /// Applies a change of a table; returns it in the passing status, and then lets it settle.
@@ -283,7 +297,7 @@ impl Backend for Memory {
         definition: TableDefinition,
         source: RestoreSource,
     ) -> Result<Arc<TableRecord>, ChangeError> {
-        let from = source.table;
+        let (from, backup) = (source.table, source.backup);
         self.apply(Command::CreateTable {
             name: name.to_owned(),
             definition: Box::new(definition),
@@ -298,7 +312,11 @@ impl Backend for Memory {
         self.settle_indexes(&table);
         {
             let mut items = self.items.lock().unwrap();
-            let restored = items.get(&from).cloned().unwrap_or_default();
+            let restored = match backup {
+                None => items.get(&from).cloned(),
+                Some(backup) => self.backed_up.lock().unwrap().get(&backup).cloned(),
+            };
+            let restored = restored.unwrap_or_default();
             items.insert(table.id, restored);
         }
         for partition in table.partitions.clone() {
@@ -309,9 +327,43 @@ impl Backend for Memory {
         Ok(table)
     }
 
+    fn backups(&self) -> Vec<BackupRecord> {
+        self.region.lock().unwrap().backups().cloned().collect()
+    }
+
+    async fn create_backup(
+        &self,
+        table: &TableRecord,
+        name: &str,
+    ) -> Result<BackupRecord, ChangeError> {
+        let (backup, at_ms) = (name.to_owned(), NOW_MS);
+        let (items, bytes, table_name) = (0, 0, table.name.clone());
+        let made = Command::CreateBackup { table: table_name, backup, items, bytes, at_ms };
+        let Changed::Backup(id) = self.apply(made)? else { panic!("no backup was made") };
+        let begun = self.region.lock().unwrap().all_backups()[&id].clone();
+        self.cover(&begun);
+        let held = self.items.lock().unwrap().get(&table.id).cloned().unwrap_or_default();
+        self.backed_up.lock().unwrap().insert(id, held);
+        Ok(begun)
+    }
+
+    async fn delete_backup(&self, backup: BackupId) -> Result<(), ChangeError> {
+        self.apply(Command::DeleteBackup { backup })?;
+        self.apply(Command::BackupGone { backup })?;
+        Ok(())
+    }
+
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {
-        self.apply(Command::DeleteTable { name: name.to_owned(), force: false })?;
+        let (name_owned, backup_ms) = (name.to_owned(), Some(NOW_MS));
+        self.apply(Command::DeleteTable { name: name_owned, force: false, backup_ms })?;
         let table = self.table(name).ok_or(RegionRefusal::TableNotFound)?;
+        let under_way: Vec<BackupRecord> =
+            self.region.lock().unwrap().backups_under_way(table.id).cloned().collect();
+        for backup in under_way {
+            self.cover(&backup);
+            let held = self.items.lock().unwrap().get(&table.id).cloned().unwrap_or_default();
+            self.backed_up.lock().unwrap().insert(backup.id, held);
+        }
         self.apply(Command::TableGone { table: table.id })?;
         self.items.lock().unwrap().remove(&table.id);
         Ok(table)

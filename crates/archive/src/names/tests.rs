@@ -1,6 +1,7 @@
 //! Tests of `names`.
 
 use super::*;
+use meridian_base::BackupId;
 use proptest::prelude::*;
 
 fn names() -> impl Strategy<Value = ObjectName> {
@@ -74,13 +75,16 @@ fn other_names_are_nothing() {
 
 #[test]
 fn prefixes_are_read_back() {
-    let prefix =
-        TablePrefix { cluster: "shop".into(), region: "eu-1".into(), table: TableId(1234) };
+    let prefix = |subject| Prefix { cluster: "shop".into(), region: "eu-1".into(), subject };
+    let backup = prefix(Subject::Backup(BackupId(7)));
+    assert_eq!(Prefix::parse(&backup.to_string()), Some(backup.clone()));
+    assert_eq!(backup.to_string(), "shop/eu-1/backups/7");
+    let prefix = prefix(Subject::Table(TableId(1234)));
     assert_eq!(prefix.to_string(), "shop/eu-1/tables/1234");
-    assert_eq!(TablePrefix::parse("shop/eu-1/tables/1234"), Some(prefix.clone()));
+    assert_eq!(Prefix::parse("shop/eu-1/tables/1234"), Some(prefix.clone()));
     for text in ["shop/eu-1/tables/01", "shop//tables/1", "shop/eu-1/table/1", "a/b/tables/1/", ""]
     {
-        assert_eq!(TablePrefix::parse(text), None, "{text}");
+        assert_eq!(Prefix::parse(text), None, "{text}");
     }
     let name = ObjectName::Watermark { partition: PartitionId(16) };
     assert_eq!(prefix.object(&name), "shop/eu-1/tables/1234/p16/watermark");

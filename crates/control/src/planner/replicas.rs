@@ -111,7 +111,11 @@ impl Here<'_> {
             TableStatus::Creating | TableStatus::Active | TableStatus::Updating => true,
             TableStatus::Deleting => false,
         };
-        let command = region::Command::DeleteTable { name: self.name.to_owned(), force: true };
+        let command = region::Command::DeleteTable {
+            name: self.name.to_owned(),
+            force: true,
+            backup_ms: None,
+        };
         pending.then_some(ReplicaStep::Region(command))
     }
 

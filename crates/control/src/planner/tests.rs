@@ -296,7 +296,7 @@ fn a_table_that_is_being_deleted_is_left_alone() {
     let mut model = Model::with_nodes(4);
     model.create("t", 4).unwrap();
     model.converge();
-    model.region.done(Command::DeleteTable { name: "t".to_owned(), force: false });
+    model.region.done(Command::DeleteTable { name: "t".to_owned(), force: false, backup_ms: None });
     model.region.done(Command::DrainNode { node: NodeId(1) });
     model.silent_ms.insert(NodeId(2), DEAD);
     model.settle();
@@ -499,7 +499,7 @@ fn happen(model: &mut Model, event: &Event, number: usize) {
         }
         Event::Delete => {
             let name = model.region.state.tables().keys().next().cloned();
-            name.map(|name| Command::DeleteTable { name, force: true })
+            name.map(|name| Command::DeleteTable { name, force: true, backup_ms: None })
         }
         Event::Rounds(luck) => {
             let mut luck = luck.into_iter().cycle();

@@ -8,6 +8,7 @@
 //! Tested by `region/tests.rs`.
 
 use super::apply_indexes::check_index_changes;
+use super::backups::NewBackup;
 use super::command::{Command, CommandResult, Done, PartitionPlacement, Refusal, TableSettings};
 use super::own::{OwnChange, OwnSettings};
 use super::{
@@ -92,7 +93,21 @@ impl RegionState {
             Command::IndexFilled { index, partition } => self.index_filled(*index, *partition),
             Command::ChangeOwn { name, change, at_ms } => self.change_own(name, change, *at_ms),
             Command::SetGlobal { table, global } => self.set_global(*table, global.as_ref()),
-            Command::DeleteTable { name, force } => self.delete_table(name, *force),
+            Command::CreateBackup { table, backup, items, bytes, at_ms } => {
+                let (items, bytes, at_ms) = (*items, *bytes, *at_ms);
+                self.create_backup(&NewBackup { table, name: backup, items, bytes, at_ms })
+            }
+            Command::BackupBased { backup, partition, based_ms } => {
+                self.backup_based(*backup, *partition, *based_ms)
+            }
+            Command::BackupCovered { backup, partition, covered_ms } => {
+                self.backup_covered(*backup, *partition, *covered_ms)
+            }
+            Command::DeleteBackup { backup } => self.delete_backup(*backup),
+            Command::BackupGone { backup } => self.backup_gone(*backup),
+            Command::DeleteTable { name, force, backup_ms } => {
+                self.delete_table(name, *force, *backup_ms)
+            }
             Command::TableGone { table } => self.table_gone(*table),
             Command::PartitionReplicas { partition, expected_epoch, replicas } => {
                 self.partition_replicas(*partition, *expected_epoch, replicas)
@@ -133,6 +148,9 @@ impl RegionState {
             return Err(Refusal::LimitExceeded);
         }
         new.definition.check().map_err(Refusal::Definition)?;
+        if let Some(backup) = new.restore.and_then(|source| source.backup) {
+            self.check_restorable(backup)?;
+        }
         if !self.placement_fits(new.partitions) {
             return Err(Refusal::StalePlacement);
         }
@@ -293,7 +311,7 @@ impl RegionState {
         Ok(Done::Table(id))
     }
 
-    fn delete_table(&mut self, name: &str, force: bool) -> CommandResult {
+    fn delete_table(&mut self, name: &str, force: bool, backup_ms: Option<u64>) -> CommandResult {
         let table = self.tables.get_mut(name).ok_or(Refusal::TableNotFound)?;
         match table.status {
             // DynamoDB answers a second DeleteTable as it did the first.
@@ -309,6 +327,9 @@ impl RegionState {
         }
         table.status = TableStatus::Deleting;
         let id = table.id;
+        if let Some(at_ms) = backup_ms {
+            self.back_up_deleted(name, at_ms);
+        }
         self.delete_indexes(id);
         Ok(Done::Table(id))
     }
@@ -321,7 +342,10 @@ impl RegionState {
                 return Err(Refusal::InUse { status: table.status });
             }
         }
-        let of = table.index_of;
+        let (of, status) = (table.index_of, table.status);
+        if self.backups_under_way(id).next().is_some() {
+            return Err(Refusal::InUse { status });
+        }
         self.tables.retain(|_, table| table.id != id && table.index_of != Some(id));
         let tables: BTreeSet<TableId> = self.tables.values().map(|table| table.id).collect();
         self.partitions.retain(|_, partition| tables.contains(&partition.table));

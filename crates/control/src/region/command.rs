@@ -15,7 +15,7 @@ use crate::table::{
     BillingMode, DefinitionError, Encryption, GlobalIndexDefinition, GlobalSnapshot,
     OnDemandMaximum, StreamView, TableClass, TableDefinition, TableStatus, Throughput,
 };
-use meridian_base::{NodeId, PartitionId, RegionId, TableId};
+use meridian_base::{BackupId, NodeId, PartitionId, RegionId, TableId};
 use meridian_model::{KeyAttribute, KeyRange};
 use serde::{Deserialize, Serialize};
 
@@ -382,6 +382,53 @@ pub enum Command {
         /// Now.
         at_ms: u64,
     },
+    /// Begins a backup of a table.
+    CreateBackup {
+        /// The table's name.
+        table: String,
+        /// The backup's name.
+        backup: String,
+        /// How many items the table has, about.
+        items: u64,
+        /// Their size, bytes.
+        bytes: u64,
+        /// Now.
+        at_ms: u64,
+    },
+    /// The items of a partition are being taken for a backup.
+    BackupBased {
+        /// The backup.
+        #[serde(with = "stored::id")]
+        backup: BackupId,
+        /// The partition.
+        #[serde(with = "stored::id")]
+        partition: PartitionId,
+        /// As of when, ms since the Unix epoch.
+        based_ms: u64,
+    },
+    /// Everything that a partition had committed by a time is in a backup.
+    BackupCovered {
+        /// The backup.
+        #[serde(with = "stored::id")]
+        backup: BackupId,
+        /// The partition.
+        #[serde(with = "stored::id")]
+        partition: PartitionId,
+        /// That time, ms since the Unix epoch.
+        covered_ms: u64,
+    },
+    /// Begins to remove a backup.
+    DeleteBackup {
+        /// The backup.
+        #[serde(with = "stored::id")]
+        backup: BackupId,
+    },
+    /// The objects of a backup are removed.
+    BackupGone {
+        /// The backup.
+        #[serde(with = "stored::id")]
+        backup: BackupId,
+    },
     /// All items of a table's partition are in an index.
     IndexFilled {
         /// The table that keeps the index's entries.
@@ -416,6 +463,10 @@ pub enum Command {
         /// takes away.
         #[serde(default)]
         force: bool,
+        /// When all that was written before is committed on any clock, ms since the Unix epoch: the
+        /// moment of the backup of a table with recovery; none makes no backup.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        backup_ms: Option<u64>,
     },
     /// The nodes have deleted the replicas of a DELETING table: its name is free.
     TableGone {
@@ -493,6 +544,8 @@ pub enum Done {
     Table(#[serde(with = "stored::id")] TableId),
     /// The partition's epoch from now on.
     Epoch(u64),
+    /// The backup that was made or meant.
+    Backup(#[serde(with = "stored::id")] BackupId),
 }
 
 /// Why a command changed nothing.
@@ -526,6 +579,12 @@ pub enum Refusal {
     /// The region has as many tables, or the table as many partitions, as there may be.
     #[error("a limit is reached")]
     LimitExceeded,
+    /// No such backup.
+    #[error("no such backup")]
+    BackupNotFound,
+    /// The backup is being taken, or restored from.
+    #[error("the backup is being taken or restored from")]
+    BackupInUse,
     /// Another index of the table is being made or deleted, or this one is.
     #[error("an index of the table is being made or deleted")]
     IndexBusy,

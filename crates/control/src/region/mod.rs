@@ -15,6 +15,9 @@
 mod apply;
 mod apply_indexes;
 mod apply_nodes;
+#[cfg(test)]
+mod backup_tests;
+mod backups;
 mod catalog;
 mod command;
 mod own;
@@ -23,6 +26,7 @@ mod restore_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use backups::{BackupKind, BackupPart, BackupRecord, SYSTEM_BACKUP_KEPT_MS};
 pub use catalog::Catalog;
 pub use command::{
     Command, CommandResult, Done, IndexChange, OnDemandChange, PartitionPlacement, Refusal,
@@ -39,7 +43,7 @@ use crate::table::{
     GlobalIndexDefinition, GlobalSnapshot, IndexStatus, StreamView, TableDefinition, TableStatus,
 };
 use crate::time::iso_label;
-use meridian_base::{GroupId, LogIndex, NodeId, PartitionId, RegionId, TableId};
+use meridian_base::{BackupId, GroupId, LogIndex, NodeId, PartitionId, RegionId, TableId};
 use meridian_model::KeyRange;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -108,6 +112,9 @@ pub struct RestoreSource {
     /// The ARN of the backup; none where it is a moment that is restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_arn: Option<String>,
+    /// The backup.
+    #[serde(with = "stored::id_option", default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupId>,
     /// The moment of the source's history, ms since the Unix epoch.
     pub at_ms: u64,
 }
@@ -299,6 +306,15 @@ pub struct RegionState {
     pub(crate) nodes: BTreeMap<NodeId, RegionNode>,
     pub(crate) next_table: u64,
     pub(crate) next_partition: u64,
+    #[serde(with = "stored::id_map", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) backups: BTreeMap<BackupId, BackupRecord>,
+    /// The id of the last backup.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) last_backup: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Stored for RegionState {}

@@ -134,6 +134,13 @@ impl RegionState {
         let table = self.tables.get_mut(name).ok_or(Refusal::TableNotFound)?;
         match table.status {
             TableStatus::Active | TableStatus::Updating => {}
+            // Whoever turns recovery off meanwhile wants no backup of the table.
+            TableStatus::Deleting if *change == OwnChange::Recovery(None) => {
+                table.own.change(change, at_ms)?;
+                let id = table.id;
+                self.drop_deleted_backup(id);
+                return Ok(Done::Table(id));
+            }
             TableStatus::Creating | TableStatus::Deleting => {
                 return Err(Refusal::InUse { status: table.status });
             }

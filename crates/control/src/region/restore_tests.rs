@@ -28,7 +28,7 @@ fn a_restored_table_knows_which_partitions_are_still_to_be_filled() {
     let creating = Refusal::InUse { status: TableStatus::Creating };
     assert_eq!(region.refused(delete("t")), creating);
     let (name, force) = ("t".to_owned(), true);
-    region.done(Command::DeleteTable { name, force });
+    region.done(Command::DeleteTable { name, force, backup_ms: None });
     region.done(Command::TableGone { table });
     let late = Command::PartitionRestored { table, partition: second, at_ms: 8 };
     assert_eq!(region.refused(late), Refusal::TableNotFound);

@@ -46,6 +46,7 @@ pub(crate) fn restore_source() -> RestoreSource {
         table_name: "orders".to_owned(),
         table_arn: "arn:aws:dynamodb:eu-west-1:000000000000:table/orders".to_owned(),
         backup_arn: None,
+        backup: None,
         at_ms: 1_700_000_000_000,
     }
 }
@@ -111,7 +112,7 @@ impl Region {
 }
 
 pub(super) fn delete(name: &str) -> Command {
-    Command::DeleteTable { name: name.to_owned(), force: false }
+    Command::DeleteTable { name: name.to_owned(), force: false, backup_ms: None }
 }
 
 fn update(settings: TableSettings) -> Command {
@@ -423,7 +424,7 @@ fn any_command() -> impl Strategy<Value = Command> {
             settings: TableSettings::default(),
             at_ms: 3,
         }),
-        2 => (any_name(), any::<bool>()).prop_map(|(name, force)| Command::DeleteTable { name, force }),
+        2 => (any_name(), any::<bool>()).prop_map(|(name, force)| Command::DeleteTable { name, force, backup_ms: None }),
         2 => any_table().prop_map(|table| Command::TableGone { table }),
         4 => replicas,
         4 => restored,

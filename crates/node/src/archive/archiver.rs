@@ -9,27 +9,23 @@
 //!
 //! Tested by `cluster_tests/archive.rs`.
 
-use super::base::take_base;
-use super::objects::{ObjectError, Objects};
+use super::base::BaseView;
+use super::log::{Interrupted, LogWriter};
+use super::objects::Objects;
 use crate::hosting::HostedPartition;
 use crate::node::Node;
 use crate::pipeline::{Order, Refused};
 use crate::task::Task;
-use meridian_archive::{
-    ArchivedChange, ArchivedPartition, BaseEnd, LogSegment, ObjectName, TableMeta, Watermark,
-    expired, reach,
-};
+use meridian_archive::{BaseEnd, ObjectName, TableMeta, expired, reach};
 use meridian_base::Position;
-use meridian_control::region::Recovery;
+use meridian_control::region::{BackupKind, Command, Recovery};
 use meridian_control::stored::Stored;
-use meridian_partition::{ChangeRecord, PartitionError, ReadLimits, Reader, read_changes};
+use meridian_partition::Reader;
 use meridian_raft::rt;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How much one segment holds.
-const SEGMENT: ReadLimits = ReadLimits { records: 16_384, bytes: 4 * 1024 * 1024 };
 /// Between two watermarks.
 const EVERY: Duration = Duration::from_secs(1);
 /// Pauses after a failure: the first, and the longest.
@@ -43,31 +39,6 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 const BASES_IN_TIME: u32 = 7;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
-/// Why archiving stopped for now.
-#[derive(Debug, thiserror::Error)]
-pub enum Interrupted {
-    /// The object store.
-    #[error(transparent)]
-    Object(#[from] ObjectError),
-    /// The partition group: another replica leads, say.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// The engine.
-    #[error(transparent)]
-    Partition(#[from] PartitionError),
-    /// The engine gives no view.
-    #[error(transparent)]
-    Storage(#[from] meridian_storage::StorageError),
-    /// The change log lacks what is not archived.
-    #[error("the change log after {after} begins only at {first}")]
-    Hole {
-        /// What is archived.
-        after: Position,
-        /// Where the change log goes on.
-        first: Position,
-    },
-}
-
 /// Archives one partition.
 pub struct Archiver {
     /// The node.
@@ -76,6 +47,8 @@ pub struct Archiver {
     pub hosted: Arc<HostedPartition>,
     /// The table's objects.
     pub objects: Arc<Objects>,
+    /// What writes into them.
+    pub log: LogWriter,
     /// What is to be kept.
     pub recovery: Recovery,
 }
@@ -127,7 +100,8 @@ impl Archiver {
             while progress.archived < closed.position {
                 self.put_segment(&mut progress).await?;
             }
-            self.put_watermark(progress.archived, closed.commit_ms).await?;
+            self.log.put_watermark(progress.archived, closed.commit_ms).await?;
+            self.tell_backup(closed.commit_ms).await?;
             self.measure(std::mem::replace(closed_ms, closed.commit_ms));
             if progress.saved < progress.archived {
                 let order = Order::Cursor(Reader::Archive, progress.archived);
@@ -167,7 +141,8 @@ impl Archiver {
         let (base, archived) = match kept {
             Some(kept) => kept,
             None => {
-                let base = take_base(&self.hosted, &self.objects).await?;
+                let view = BaseView::open(&self.hosted).await?;
+                let base = view.store(&self.hosted, &self.objects).await?;
                 (base, base.position)
             }
         };
@@ -183,28 +158,27 @@ impl Archiver {
 
     /// Stores the next changes.
     async fn put_segment(&self, progress: &mut Progress) -> Result<(), Interrupted> {
-        let (engine, partition) = (Arc::clone(&self.hosted.engine), self.hosted.spec.partition);
-        let after = progress.archived;
-        let page = rt::blocking(move || read_changes(engine.as_ref(), partition, after, SEGMENT));
-        let page = page.await?;
-        let first = page.records.first().map_or(Position(u64::MAX), |record| record.position);
-        if first != after.next() {
-            return Err(Interrupted::Hole { after, first });
-        }
-        let changes = page.records.into_iter().map(archived).collect();
-        let segment = LogSegment { partition, first, last: page.upto, changes };
-        let name = ObjectName::Log { partition, first, last: segment.last };
-        let bytes = self.objects.put(&name, segment.encode()).await?;
-        progress.archived = segment.last;
+        let (last, bytes) = self.log.put_segment(progress.archived).await?;
+        progress.archived = last;
         progress.log_bytes = progress.log_bytes.saturating_add(bytes);
-        metrics::counter!("meridian_archive_bytes_total").increment(bytes);
         Ok(())
     }
 
-    async fn put_watermark(&self, position: Position, commit_ms: u64) -> Result<(), Interrupted> {
+    /// Tells that the backup that is left of a table that is being deleted has all of this partition.
+    async fn tell_backup(&self, covered_ms: u64) -> Result<(), Interrupted> {
         let partition = self.hosted.spec.partition;
-        let watermark = Watermark { partition, position, commit_ms };
-        self.objects.put(&ObjectName::Watermark { partition }, watermark.encode()).await?;
+        let state = self.node.control.region_state();
+        for backup in state.backups_under_way(self.hosted.spec.table) {
+            let part = backup.parts.get(&partition).filter(|_| backup.kind == BackupKind::System);
+            if part.is_some_and(|part| part.covered_ms < backup.at_ms) && backup.at_ms <= covered_ms
+            {
+                let backup = backup.id;
+                let command = Command::BackupCovered { backup, partition, covered_ms };
+                let told = self.node.control.region(&command).await;
+                let told = told.map_err(|e| Interrupted::Control(e.to_string()))?;
+                told.map_err(|refusal| Interrupted::Control(refusal.to_string()))?;
+            }
+        }
         Ok(())
     }
 
@@ -230,7 +204,8 @@ impl Archiver {
         let is_old = age_ms > age_ms_max && progress.archived > progress.base.position;
         if (outweighs || is_old) && progress.next_base.is_none() {
             let (hosted, objects) = (Arc::clone(&self.hosted), Arc::clone(&self.objects));
-            let taken = async move { take_base(&hosted, &objects).await };
+            let taken =
+                async move { BaseView::open(&hosted).await?.store(&hosted, &objects).await };
             progress.next_base = Some(rt::spawn(taken));
         }
         Ok(())
@@ -240,14 +215,7 @@ impl Archiver {
     async fn describe(&self) -> Result<(), Interrupted> {
         let state = self.node.control.region_state();
         let Some(table) = state.table_by_id(self.hosted.spec.table) else { return Ok(()) };
-        let records = table.partitions.iter().filter_map(|id| state.partitions().get(id));
-        let partitions = records
-            .map(|record| ArchivedPartition {
-                partition: record.id,
-                start: record.range.start.clone(),
-                end: record.range.end.clone(),
-            })
-            .collect();
+        let partitions = self.node.archived_partitions(table.id);
         let now_ms = self.node.options.clock.now_ms();
         let meta = TableMeta {
             at_ms: now_ms,
@@ -275,16 +243,5 @@ impl Archiver {
             self.objects.delete(&name).await?;
         }
         Ok(())
-    }
-}
-
-fn archived(record: ChangeRecord) -> ArchivedChange {
-    ArchivedChange {
-        position: record.position,
-        commit_ms: record.counts_from_ms(),
-        key: record.key,
-        image: record.new,
-        version: record.version,
-        cause: record.cause,
     }
 }

@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use meridian_archive::{
-    ArchiveError, BaseEnd, DataKey, MasterKey, NONCE_BYTES, ObjectName, TableMeta, TablePrefix,
+    ArchiveError, BaseEnd, DataKey, MasterKey, NONCE_BYTES, ObjectName, Prefix, TableMeta,
     Watermark, open, seal,
 };
 use meridian_base::{PartitionId, Position};
@@ -40,11 +40,11 @@ pub enum ObjectError {
     Archive(#[from] ArchiveError),
 }
 
-/// The objects of one table.
+/// The objects of one table, or of one backup.
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     master: MasterKey,
-    prefix: TablePrefix,
+    prefix: Prefix,
     keys: Mutex<BTreeMap<u32, DataKey>>,
 }
 
@@ -71,7 +71,7 @@ fn fill(bytes: &mut [u8]) {
 
 impl Objects {
     /// The objects under a prefix; nothing is read yet.
-    pub fn new(store: Arc<dyn ObjectStore>, master: MasterKey, prefix: TablePrefix) -> Self {
+    pub fn new(store: Arc<dyn ObjectStore>, master: MasterKey, prefix: Prefix) -> Self {
         Objects { store, master, prefix, keys: Mutex::default() }
     }
 
@@ -212,9 +212,23 @@ impl Objects {
         Ok(Some(TableMeta::decode(&self.name_of(name), &self.must(name).await?)?))
     }
 
+    /// Deletes everything.
+    pub async fn delete_all(&self) -> Result<(), ObjectError> {
+        let path = Path::from(self.prefix.to_string());
+        let listed = within(self.store.list(Some(&path)).try_collect::<Vec<_>>()).await?;
+        for meta in listed {
+            self.delete_path(&meta.location).await?;
+        }
+        Ok(())
+    }
+
     /// Deletes an object; one that is gone is no error.
     pub async fn delete(&self, name: &ObjectName) -> Result<(), ObjectError> {
-        match within(self.store.delete(&self.path(name))).await {
+        self.delete_path(&self.path(name)).await
+    }
+
+    async fn delete_path(&self, path: &Path) -> Result<(), ObjectError> {
+        match within(self.store.delete(path)).await {
             Ok(()) | Err(ObjectError::Store(object_store::Error::NotFound { .. })) => Ok(()),
             Err(error) => Err(error),
         }

@@ -194,7 +194,11 @@ impl Restorer {
         let end = self.hosted.replica.lock().header().position;
         let behind = |(reader, cursor): (&Reader, &Position)| match reader {
             Reader::Index(_) => *cursor < end,
-            Reader::Region(_) | Reader::Stream | Reader::Archive | Reader::Copy(_) => false,
+            Reader::Region(_)
+            | Reader::Stream
+            | Reader::Archive
+            | Reader::Backup
+            | Reader::Copy(_) => false,
         };
         while self.hosted.replica.lock().marks().cursors.iter().any(behind) {
             rt::sleep(AGAIN).await;

@@ -45,6 +45,7 @@ pub(super) async fn restore(node: &Node, name: &str, at_ms: u64) {
         table_name: "t".to_owned(),
         table_arn: "arn".to_owned(),
         backup_arn: None,
+        backup: None,
         at_ms,
     };
     let made = node.restore_table(name, definition(), source).await.unwrap();
@@ -125,7 +126,7 @@ async fn turning_recovery_off_lets_the_change_log_go() {
 }
 
 /// Everything that the archive holds.
-async fn bytes_of(region: &Region) -> Vec<(String, Vec<u8>)> {
+pub(super) async fn bytes_of(region: &Region) -> Vec<(String, Vec<u8>)> {
     use futures_util::TryStreamExt;
     use object_store::{ObjectStore, ObjectStoreExt};
     let store = Arc::clone(&region.archive.store);

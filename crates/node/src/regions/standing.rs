@@ -159,7 +159,11 @@ impl Node {
         let cursors =
             replica.marks().cursors.iter().filter_map(|(reader, position)| match reader {
                 Reader::Region(number) => Some((*number, position.0)),
-                Reader::Stream | Reader::Index(_) | Reader::Archive | Reader::Copy(_) => None,
+                Reader::Stream
+                | Reader::Index(_)
+                | Reader::Archive
+                | Reader::Backup
+                | Reader::Copy(_) => None,
             });
         let mut acked: BTreeMap<u16, u64> = cursors.collect();
         for (region, progress) in self.regions.exchange.progress_of(spec.partition) {

@@ -64,7 +64,7 @@ impl Cleaner {
         };
         let of = |reader: &Reader| match reader {
             Reader::Region(number) | Reader::Copy(number) => Some(*number),
-            Reader::Stream | Reader::Index(_) | Reader::Archive => None,
+            Reader::Stream | Reader::Index(_) | Reader::Archive | Reader::Backup => None,
         };
         let gone = |wanted: &BTreeSet<u16>, number: u16| !wanted.contains(&number);
         let heard = marks.received.keys().map(|(region, _)| region.number);
