@@ -55,6 +55,46 @@ pub fn key(error: KeyError) -> ApiError {
     invalid(error.to_string())
 }
 
+/// What is wrong with a write itself. A transaction tells the two apart: the first cancels it, the
+/// second refuses the whole request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WriteFault {
+    /// A key of the table or of an index is missing or has another type; with the text.
+    Key(String),
+    /// Anything else.
+    Request(ApiError),
+}
+
+impl From<ApiError> for WriteFault {
+    fn from(error: ApiError) -> Self {
+        WriteFault::Request(error)
+    }
+}
+
+impl From<KeyError> for WriteFault {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Missing(_) | KeyError::Mismatch { .. } | KeyError::NotTheSchema => {
+                WriteFault::Key(error.to_string())
+            }
+            KeyError::EmptyString(_)
+            | KeyError::EmptyBinary(_)
+            | KeyError::PartitionTooLong
+            | KeyError::SortTooLong
+            | KeyError::IndexTooLong { .. } => WriteFault::Request(key(error)),
+        }
+    }
+}
+
+impl From<WriteFault> for ApiError {
+    fn from(fault: WriteFault) -> Self {
+        match fault {
+            WriteFault::Key(text) => invalid(text),
+            WriteFault::Request(error) => error,
+        }
+    }
+}
+
 /// Words an item request that was not answered.
 pub fn backend(error: BackendError) -> ApiError {
     match error {

@@ -18,7 +18,7 @@ use meridian_model::{
 };
 use meridian_wire::{ApiError, Fields, Node};
 
-use crate::errors::{invalid, invalid_parameter, key as key_error};
+use crate::errors::{WriteFault, invalid, invalid_parameter};
 use crate::keys::{self, Element};
 use crate::settings::{self, Asking, Of};
 
@@ -240,7 +240,7 @@ pub fn check_together(
 }
 
 /// Refuses an item to put whose index key attributes cannot be keys.
-pub fn check_item(definition: &TableDefinition, item: &Item) -> Result<(), ApiError> {
+pub fn check_item(definition: &TableDefinition, item: &Item) -> Result<(), WriteFault> {
     for index in &definition.local_indexes {
         index.check(item).map_err(|error| refused(&index.name, error))?;
     }
@@ -251,24 +251,27 @@ pub fn check_item(definition: &TableDefinition, item: &Item) -> Result<(), ApiEr
 }
 
 /// Words a refused value of an index key.
-fn refused(index: &str, error: KeyError) -> ApiError {
+fn refused(index: &str, error: KeyError) -> WriteFault {
     let empty = |what, key| {
-        invalid(format!(
+        WriteFault::Request(invalid(format!(
             "One or more parameter values are not valid. A value specified for a secondary index \
              key is not supported. The AttributeValue for a key attribute cannot contain an empty \
              {what} value. IndexName: {index}, IndexKey: {key}"
-        ))
+        )))
     };
     match error {
-        KeyError::Mismatch { name, expected, actual } => invalid_parameter(format!(
-            "Type mismatch for Index Key {name} Expected: {expected} Actual: {actual} IndexName: \
-             {index}"
+        KeyError::Mismatch { name, expected, actual } => WriteFault::Key(format!(
+            "One or more parameter values were invalid: Type mismatch for Index Key {name} \
+             Expected: {expected} Actual: {actual} IndexName: {index}"
         )),
         KeyError::EmptyString(key) => empty("string", key),
         KeyError::EmptyBinary(key) => empty("binary", key),
+        KeyError::IndexTooLong { .. } => {
+            WriteFault::Request(invalid(format!("{error} IndexName: {index}")))
+        }
         KeyError::SortTooLong
         | KeyError::PartitionTooLong
         | KeyError::Missing(_)
-        | KeyError::NotTheSchema => key_error(error),
+        | KeyError::NotTheSchema => error.into(),
     }
 }

@@ -13,7 +13,7 @@ use meridian_wire::{ApiError, Fields};
 
 use crate::backend::{Backend, BackendError};
 use crate::capacity::Consumed;
-use crate::errors::{backend as backend_error, invalid};
+use crate::errors::{WriteFault, backend as backend_error, invalid};
 use crate::transact::{CancelReason, TransactToken, TransactWrite, TransactWriteOutcome};
 
 /// How much more a transaction costs than the same requests without (AWS: two underlying reads or
@@ -25,6 +25,43 @@ pub fn take_token(fields: &mut Fields, member: &str) -> Option<TransactToken> {
     let token = fields.take_text("ClientRequestToken")?;
     let stated = AttributeValue::S(format!("{:?}", fields.get(member)));
     Some(TransactToken { token, fingerprint: partition_hash(&stated) })
+}
+
+/// Takes the members of a transaction; of those with a fault in their keys the first one cancels it.
+pub fn first_refused<T>(
+    members: impl Iterator<Item = Result<T, WriteFault>>,
+) -> Result<Vec<T>, ApiError> {
+    refused(members, 1)
+}
+
+/// Takes the members of a transaction; each one with a fault in its keys is told to cancel it.
+pub fn all_refused<T>(
+    members: impl Iterator<Item = Result<T, WriteFault>>,
+) -> Result<Vec<T>, ApiError> {
+    refused(members, usize::MAX)
+}
+
+fn refused<T>(
+    members: impl Iterator<Item = Result<T, WriteFault>>,
+    told_max: usize,
+) -> Result<Vec<T>, ApiError> {
+    let (mut taken, mut reasons, mut told) = (Vec::new(), Vec::new(), 0);
+    for member in members {
+        let text = match member {
+            Ok(member) => {
+                taken.push(member);
+                None
+            }
+            Err(WriteFault::Key(text)) => {
+                told += 1;
+                (told <= told_max).then_some(text)
+            }
+            Err(WriteFault::Request(error)) => return Err(error),
+        };
+        let code = if text.is_some() { "ValidationError" } else { "None" };
+        reasons.push(CancellationReason { code, message: text, item: None });
+    }
+    if told == 0 { Ok(taken) } else { Err(ApiError::TransactionCanceled(reasons)) }
 }
 
 /// Refuses two actions on one item.

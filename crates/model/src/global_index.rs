@@ -13,12 +13,13 @@
 use xxhash_rust::xxh64::xxh64;
 
 use meridian_base::codec::DecodeError;
-use meridian_base::limits::PARTITION_KEY_BYTES_MAX;
+use meridian_base::limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX};
 
 use crate::key::{HASH_BYTES, escape, partition_prefix, read_value, unescape, value_bytes};
 use crate::local_index::{IndexProjection, SecondaryIndex, names_shown};
 use crate::schema::{
-    KeyAttribute, KeyError, KeyKind, KeyNames, KeySchema, check_kind, check_length, not_empty,
+    KeyAttribute, KeyError, KeyKind, KeyNames, KeySchema, check_index_value, check_length,
+    not_empty,
 };
 use crate::value::{AttributeValue, Item};
 
@@ -74,16 +75,13 @@ pub struct GlobalIndex {
 
 impl SecondaryIndex for GlobalIndex {
     fn check(&self, item: &Item) -> Result<(), KeyError> {
-        let present = |key: &KeyAttribute| item.get(&key.name).cloned();
         for key in &self.keys.partition {
-            let Some(value) = present(key) else { continue };
-            check_kind(key, &value)?;
-            KeyAttributes::check_partition_value(key, &value)?;
+            let Some(value) = item.get(&key.name) else { continue };
+            check_index_value(key, value, PARTITION_KEY_BYTES_MAX)?;
         }
         for key in &self.keys.sort {
-            let Some(value) = present(key) else { continue };
-            check_kind(key, &value)?;
-            crate::schema::check_sort_value(key, &value)?;
+            let Some(value) = item.get(&key.name) else { continue };
+            check_index_value(key, value, SORT_KEY_BYTES_MAX)?;
         }
         Ok(())
     }

@@ -10,9 +10,10 @@
 //! Tested below.
 
 use meridian_base::codec::DecodeError;
+use meridian_base::limits::SORT_KEY_BYTES_MAX;
 
 use crate::key::{escape, read_value, split_prefix, unescape, value_bytes};
-use crate::schema::{KeyAttribute, KeyError, KeyKind, KeySchema, check_kind, check_sort_value};
+use crate::schema::{KeyAttribute, KeyError, KeyKind, KeySchema, check_index_value};
 use crate::value::{AttributeValue, Item};
 
 /// Which attributes an index shows.
@@ -68,8 +69,7 @@ impl LocalIndex {
 impl SecondaryIndex for LocalIndex {
     fn check(&self, item: &Item) -> Result<(), KeyError> {
         let Some(value) = item.get(&self.sort.name) else { return Ok(()) };
-        check_kind(&self.sort, value)?;
-        check_sort_value(&self.sort, value)
+        check_index_value(&self.sort, value, SORT_KEY_BYTES_MAX)
     }
 
     fn entry(&self, encoded: &[u8], item: &Item) -> Option<Vec<u8>> {
@@ -169,7 +169,10 @@ mod tests {
         let text = |length| AttributeValue::S("x".repeat(length));
         assert_eq!((check(text(1)), check(text(1024))), (Ok(()), Ok(())));
         assert_eq!(check(text(0)), Err(KeyError::EmptyString(name())));
-        assert_eq!(check(text(1025)), Err(KeyError::SortTooLong));
+        assert_eq!(
+            check(text(1025)),
+            Err(KeyError::IndexTooLong { name: name(), bytes: 1025, max: 1024 })
+        );
         let mismatch = KeyError::Mismatch { name: name(), expected: "S", actual: "N" };
         assert_eq!(check(number(1)), Err(mismatch));
         assert_eq!(index(KeyKind::S).check(&Item::new()), Ok(()));

@@ -127,6 +127,18 @@ pub enum KeyError {
         "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
     )]
     SortTooLong,
+    /// The value of a key attribute of an index is too long.
+    #[error(
+        "One or more parameter values were invalid: Size limit exceeded for Index Key {name} Actual Size: {bytes} bytes Max Size: {max} bytes"
+    )]
+    IndexTooLong {
+        /// The index key attribute.
+        name: String,
+        /// The value's length, bytes.
+        bytes: usize,
+        /// The greatest length, bytes.
+        max: usize,
+    },
 }
 
 impl KeySchema {
@@ -211,6 +223,18 @@ pub(crate) fn check_kind(attribute: &KeyAttribute, value: &AttributeValue) -> Re
 pub fn check_sort_value(attribute: &KeyAttribute, value: &AttributeValue) -> Result<(), KeyError> {
     not_empty(attribute, value)?;
     check_length(value, SORT_KEY_BYTES_MAX, KeyError::SortTooLong)
+}
+
+/// Refuses a value that cannot be that of an index key attribute of at most `max` bytes.
+pub(crate) fn check_index_value(
+    attribute: &KeyAttribute,
+    value: &AttributeValue,
+    max: usize,
+) -> Result<(), KeyError> {
+    check_kind(attribute, value)?;
+    not_empty(attribute, value)?;
+    let (name, bytes) = (attribute.name.clone(), text_bytes(value));
+    check_length(value, max, KeyError::IndexTooLong { name, bytes, max })
 }
 
 /// Refuses a value that is longer.

@@ -30,8 +30,9 @@ pub fn check<'i>(
     checked.map_err(|error| match error {
         KeyError::EmptyString(_) => Refusal::IndexKeyEmpty("string"),
         KeyError::EmptyBinary(_) => Refusal::IndexKeyEmpty("binary"),
-        KeyError::SortTooLong => Refusal::IndexKeyTooLong,
-        KeyError::PartitionTooLong => Refusal::IndexHashTooLong,
+        KeyError::IndexTooLong { .. } | KeyError::SortTooLong | KeyError::PartitionTooLong => {
+            Refusal::IndexKeyTooLong
+        }
         KeyError::Mismatch { .. } | KeyError::Missing(_) | KeyError::NotTheSchema => {
             Refusal::IndexKeyType
         }

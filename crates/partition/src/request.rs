@@ -115,14 +115,9 @@ pub enum Refusal {
     IndexKeyEmpty(&'static str),
     /// The update makes the key attribute of an index too long.
     #[error(
-        "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
+        "The update expression attempted to update the secondary index key beyond allowed size limits"
     )]
     IndexKeyTooLong,
-    /// The update makes the partition key attribute of an index too long.
-    #[error(
-        "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of2048 bytes"
-    )]
-    IndexHashTooLong,
     /// The update does not fit the item; the text is the expression's.
     #[error("{0}")]
     Expression(String),

@@ -135,6 +135,7 @@ fn batch_key_error(error: KeyError) -> ApiError {
         | KeyError::EmptyString(_)
         | KeyError::EmptyBinary(_)
         | KeyError::PartitionTooLong
+        | KeyError::IndexTooLong { .. }
         | KeyError::SortTooLong => error,
     })
 }

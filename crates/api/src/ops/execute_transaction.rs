@@ -26,9 +26,12 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
         members.push((request.member()?, request.old_on_failure));
     }
     check_kinds(&members)?;
+    let plans = members
+        .into_iter()
+        .map(|(statement, old_on_failure)| partiql::plan(backend, statement, old_on_failure));
     let (mut reads, mut writes) = (Vec::new(), Vec::new());
-    for (statement, old_on_failure) in members {
-        match partiql::plan(backend, statement, old_on_failure)? {
+    for plan in transactions::all_refused(plans)? {
+        match plan {
             Plan::One(read) => reads.push(read),
             Plan::Write(write) => writes.push(write),
             Plan::Pages(_) => {

@@ -15,7 +15,7 @@ use meridian_wire::{ApiError, Fields, Wording};
 use crate::backend::{Backend, Consistency};
 use crate::capacity::{Consumed, Report, Units, read_units};
 use crate::collections::Collections;
-use crate::errors::{expression, invalid, key as key_error};
+use crate::errors::{WriteFault, expression, invalid};
 use crate::expressions::{Parameters, condition, unused};
 use crate::transact::TransactWrite;
 use crate::transactions::{self, Written};
@@ -37,8 +37,7 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     let list = fields.take_list("TransactItems").unwrap_or_default();
     let stated = list.into_iter().map(|node| Stated::take(node.into_fields()));
     let stated = stated.collect::<Result<Vec<Stated>, ApiError>>()?;
-    let writes = stated.into_iter().map(|one| one.bind(backend));
-    let writes = writes.collect::<Result<Vec<TransactWrite>, ApiError>>()?;
+    let writes = transactions::first_refused(stated.into_iter().map(|one| one.bind(backend)))?;
     transactions::check_distinct(writes.iter().map(|one| (&one.table, &one.write.key)))?;
     check_size(&writes)?;
     let told: Vec<(Arc<TableRecord>, Write)> =
@@ -148,22 +147,22 @@ impl Stated {
     }
 
     /// Checks it against its table.
-    fn bind(self, backend: &dyn Backend) -> Result<TransactWrite, ApiError> {
+    fn bind(self, backend: &dyn Backend) -> Result<TransactWrite, WriteFault> {
         let table = tables::serving(backend, &self.table)?;
         let schema = &table.definition.key;
         if let Some(condition) = &self.condition {
             condition.check_keys(schema).map_err(expression)?;
         }
         let (key, action) = match self.what {
-            What::Check(key) => (schema.key_exact(&key).map_err(key_error)?, Action::Check),
-            What::Delete(key) => (schema.key_exact(&key).map_err(key_error)?, Action::Delete),
+            What::Check(key) => (schema.key_exact(&key)?, Action::Check),
+            What::Delete(key) => (schema.key_exact(&key)?, Action::Delete),
             What::Put(item) => {
-                let key = schema.key_of_item(&item).map_err(key_error)?;
+                let key = schema.key_of_item(&item)?;
                 indexes::check_item(&table.definition, &item)?;
                 (key, Action::Put(item))
             }
             What::Update(key, update) => {
-                let key = schema.key_exact(&key).map_err(key_error)?;
+                let key = schema.key_exact(&key)?;
                 update.check_keys(schema).map_err(expression)?;
                 (key, Action::Update(update))
             }

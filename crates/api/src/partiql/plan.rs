@@ -12,7 +12,7 @@ use meridian_wire::{ApiError, table_name};
 use super::columns::Columns;
 use super::{select, writes};
 use crate::backend::Backend;
-use crate::errors::expression;
+use crate::errors::{WriteFault, expression};
 use crate::reads::Bounds;
 use crate::tables;
 
@@ -75,10 +75,10 @@ pub fn plan(
     backend: &dyn Backend,
     statement: Statement,
     old_on_failure: bool,
-) -> Result<Plan, ApiError> {
+) -> Result<Plan, WriteFault> {
     let table = tables::serving(backend, table_name(statement.table()))?;
     match statement {
-        Statement::Select(statement) => select::plan(table, statement),
+        Statement::Select(statement) => Ok(select::plan(table, statement)?),
         Statement::Insert(statement) => writes::insert(table, statement).map(Plan::Write),
         Statement::Update(statement) => {
             writes::update(table, statement, old_on_failure).map(Plan::Write)

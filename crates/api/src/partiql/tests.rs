@@ -31,7 +31,7 @@ async fn memory() -> Memory {
 
 fn planned(memory: &Memory, text: &str) -> Result<Plan, ApiError> {
     let statement = Statement::parse(text, &[]).expect("well formed");
-    plan(memory, statement, false)
+    Ok(plan(memory, statement, false)?)
 }
 
 async fn pages(where_clause: &str) -> Pages {

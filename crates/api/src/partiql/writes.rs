@@ -16,21 +16,20 @@ use meridian_expression::partiql::{Delete, Exists, Insert, Returning, Update};
 use meridian_expression::{Condition, Path, Predicate};
 use meridian_model::{Key, KeySchema, item_bytes};
 use meridian_partition::{Action, Returns, Write};
-use meridian_wire::ApiError;
 
 use super::plan::{OneWrite, check_condition};
 use super::terms::Terms;
-use crate::errors::{expression, invalid, key as key_error};
+use crate::errors::{WriteFault, expression, invalid};
 use crate::indexes;
 
 /// Plans an INSERT: a put where no item is.
-pub fn insert(table: Arc<TableRecord>, statement: Insert) -> Result<OneWrite, ApiError> {
+pub fn insert(table: Arc<TableRecord>, statement: Insert) -> Result<OneWrite, WriteFault> {
     let item = statement.item;
     if item_bytes(&item) > ITEM_BYTES_MAX {
-        return Err(invalid("Item size has exceeded the maximum allowed size"));
+        return Err(invalid("Item size has exceeded the maximum allowed size").into());
     }
     let schema = &table.definition.key;
-    let key = schema.key_of_item(&item).map_err(key_error)?;
+    let key = schema.key_of_item(&item)?;
     indexes::check_item(&table.definition, &item)?;
     let condition = Some(Condition::new(Predicate::NotExists(partition_key(schema))));
     let write = Write { key, action: Action::Put(item), condition, returns: Returns::default() };
@@ -42,7 +41,7 @@ pub fn update(
     table: Arc<TableRecord>,
     statement: Update,
     old_on_failure: bool,
-) -> Result<OneWrite, ApiError> {
+) -> Result<OneWrite, WriteFault> {
     let schema = &table.definition.key;
     let (key, rest) = one_item(&statement.condition, schema)?;
     statement.update.check_keys(schema).map_err(expression)?;
@@ -62,7 +61,7 @@ pub fn delete(
     table: Arc<TableRecord>,
     statement: Delete,
     old_on_failure: bool,
-) -> Result<OneWrite, ApiError> {
+) -> Result<OneWrite, WriteFault> {
     let schema = &table.definition.key;
     let (key, rest) = one_item(&statement.condition, schema)?;
     let absent = || Predicate::NotExists(partition_key(schema));
@@ -78,7 +77,7 @@ pub fn exists(
     table: Arc<TableRecord>,
     statement: Exists,
     old_on_failure: bool,
-) -> Result<OneWrite, ApiError> {
+) -> Result<OneWrite, WriteFault> {
     let schema = &table.definition.key;
     let (key, rest) = one_item(&statement.condition, schema)?;
     let condition = of_present(schema, rest);
@@ -91,13 +90,13 @@ pub fn exists(
 fn one_item(
     condition: &Condition,
     schema: &KeySchema,
-) -> Result<(Key, Option<Predicate>), ApiError> {
+) -> Result<(Key, Option<Predicate>), WriteFault> {
     check_condition(condition, schema)?;
     let mut terms = Terms::of(Some(condition));
     let key = terms.take_key(schema).ok_or_else(|| {
         invalid("Where clause does not contain a mandatory equality on all key attributes")
     })?;
-    let key = schema.key_exact(&key).map_err(key_error)?;
+    let key = schema.key_exact(&key)?;
     Ok((key, terms.rest()))
 }
 

@@ -123,7 +123,6 @@ impl WriteOutcome {
                         out.push(if *kind == STRING { 5 } else { 6 });
                     }
                     Refusal::IndexKeyTooLong => out.push(7),
-                    Refusal::IndexHashTooLong => out.push(8),
                 }
             }
         }
@@ -154,8 +153,8 @@ impl WriteOutcome {
                 4 => Refusal::IndexKeyType,
                 5 => Refusal::IndexKeyEmpty(STRING),
                 6 => Refusal::IndexKeyEmpty("binary"),
-                7 => Refusal::IndexKeyTooLong,
-                8 => Refusal::IndexHashTooLong,
+                // Earlier versions told a partition key (8) from a sort key (7).
+                7 | 8 => Refusal::IndexKeyTooLong,
                 _ => return Err(DecodeError::Unknown("refusal")),
             }),
             3 => WriteOutcome::Conflict,
