@@ -29,16 +29,35 @@ pub fn answer(
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     let mut object = Object::open(&mut out);
-    write(object.key(member), context, table, size);
+    write(object.key(member), context, table, size, true);
     object.close();
     out
 }
 
-fn write(out: &mut Vec<u8>, context: &RequestContext, table: &TableRecord, size: TableSize) {
+/// Answers DeleteTable: as on the service without the table's key, its attributes and its age.
+pub fn deleted(context: &RequestContext, table: &TableRecord, size: TableSize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    let mut object = Object::open(&mut out);
+    write(object.key("TableDescription"), context, table, size, false);
+    object.close();
+    out
+}
+
+fn write(
+    out: &mut Vec<u8>,
+    context: &RequestContext,
+    table: &TableRecord,
+    size: TableSize,
+    is_whole: bool,
+) {
     let mut object = Object::open(out);
-    keys(&mut object, table);
+    if is_whole {
+        keys(&mut object, table);
+    }
     billing(&mut object, table);
-    object.seconds("CreationDateTime", table.created_ms);
+    if is_whole {
+        object.seconds("CreationDateTime", table.created_ms);
+    }
     object.flag("DeletionProtectionEnabled", table.definition.deletion_protection);
     if let Some(global) = &table.global {
         object.text("GlobalTableVersion", GLOBAL_TABLE_VERSION);

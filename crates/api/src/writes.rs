@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use meridian_control::region::TableRecord;
-use meridian_partition::{Done, Write, WriteOutcome};
+use meridian_expression::Update;
+use meridian_partition::{Action, Done, Write, WriteOutcome};
 use meridian_wire::{ApiError, Fields};
 
 use crate::backend::Backend;
@@ -51,6 +52,12 @@ impl ReturnValues {
 /// Takes `ReturnValuesOnConditionCheckFailure`.
 pub fn old_on_failure(fields: &mut Fields) -> bool {
     fields.take_text("ReturnValuesOnConditionCheckFailure").as_deref() == Some("ALL_OLD")
+}
+
+/// What an update does: one that only takes away makes no item where there is none, one that does
+/// nothing at all does.
+pub fn update_action(update: Update) -> Action {
+    if update.only_removes() { Action::UpdateExisting(update) } else { Action::Update(update) }
 }
 
 /// Writes one item.

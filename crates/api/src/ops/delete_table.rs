@@ -32,5 +32,5 @@ pub async fn run(
     }
     let table = backend.delete_table(&name).await.map_err(|error| change(error, &name))?;
     let size = backend.table_size(&table).await;
-    Ok(describe::answer("TableDescription", context, &table, size))
+    Ok(describe::deleted(context, &table, size))
 }

@@ -19,7 +19,7 @@ use crate::errors::{WriteFault, expression, invalid};
 use crate::expressions::{Parameters, condition, unused};
 use crate::transact::TransactWrite;
 use crate::transactions::{self, Written};
-use crate::writes::old_on_failure;
+use crate::writes::{old_on_failure, update_action};
 use crate::{indexes, tables};
 
 const CONDITION: Parameters =
@@ -164,7 +164,7 @@ impl Stated {
             What::Update(key, update) => {
                 let key = schema.key_exact(&key)?;
                 update.check_keys(schema).map_err(expression)?;
-                (key, Action::Update(update))
+                (key, update_action(update))
             }
         };
         let write = Write { key, action, condition: self.condition, returns: self.returns };

@@ -2,7 +2,7 @@
 
 use meridian_expression::{Condition, ExpressionKind, Update};
 use meridian_model::Item;
-use meridian_partition::{Action, Done, Returns, Write};
+use meridian_partition::{Done, Returns, Write};
 use meridian_wire::json::Object;
 use meridian_wire::{ApiError, Fields, Wording, write_item};
 
@@ -11,7 +11,7 @@ use crate::capacity::{Consumed, Report};
 use crate::collections::Collections;
 use crate::errors::{enveloped, expression, key as key_error};
 use crate::expressions::{Parameters, condition, unused};
-use crate::writes::{ReturnValues, old_on_failure, write};
+use crate::writes::{ReturnValues, old_on_failure, update_action, write};
 use crate::{legacy, tables};
 
 const PARAMETERS: Parameters = Parameters {
@@ -39,12 +39,7 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
         old_on_failure: request.old_on_failure,
     };
     let partition = key.partition.clone();
-    // Deletions alone make no item, where `AttributeUpdates` told them.
-    let action = if request.from_legacy && request.update.only_removes() {
-        Action::UpdateExisting(request.update.clone())
-    } else {
-        Action::Update(request.update.clone())
-    };
+    let action = update_action(request.update.clone());
     let update = Write { key, action, condition: request.condition, returns };
     let done = write(backend, &table, update).await;
     let done = if request.from_legacy { done.map_err(legacy::reworded)? } else { done? };
