@@ -320,7 +320,6 @@ async fn until(
 pub fn status_of(fault: Fault) -> u16 {
     match fault {
         Fault::Client => 400,
-        Fault::ClientTooLarge => 413,
         Fault::Server => 500,
         Fault::ServerUnavailable => 503,
     }

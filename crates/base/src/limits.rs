@@ -26,8 +26,8 @@ pub const BATCH_WRITE_ITEMS_MAX: usize = 25;
 pub const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest attribute name (AWS: Constraints).
 pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 64 * 1024;
-/// Largest HTTP body that is read: a batch of 16 MB with the overhead of JSON and base64.
-pub const BODY_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Largest HTTP body that is read (AWS: BatchWriteItem, total request size).
+pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most local secondary indexes of a table (AWS: Service quotas).
 pub const LOCAL_INDEXES_MAX: usize = 5;
 /// Most global secondary indexes of a table (AWS: Service quotas, default).

@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //!
-//! - Every answer carries `x-amzn-RequestId`; every JSON answer a CRC32 of its body.
+//! - Every answer carries `x-amzn-RequestId` and `Server`; every answer of the API, and those that
+//!   tell what is no request of it and that the endpoint is healthy, a CRC32 of its body.
 //! - A body is read whole, within [`limits::BODY_BYTES_MAX`] and [`EdgeLimits::body`].
 //! - Where credentials are known, a signature is checked before the body is parsed.
 //! - A handler that panics is answered as DynamoDB answers an internal error.
@@ -74,7 +75,10 @@ pub struct DynamoEdge {
 static CRC32: HeaderName = HeaderName::from_static("x-amz-crc32");
 static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 pub(crate) const JSON_1_0: &str = "application/x-amz-json-1.0";
+const JSON_1_1: &str = "application/x-amz-json-1.1";
 const JSON_PLAIN: &str = "application/json";
+/// What the service's answers say of their server.
+const SERVER: &str = "Server";
 
 impl DynamoEdge {
     /// An endpoint of `region` before `handler`.
@@ -93,7 +97,7 @@ impl DynamoEdge {
     async fn operation(&self, request: Request<Incoming>) -> HttpResponse {
         let begin = Instant::now();
         let (head, body) = request.into_parts();
-        let kind = content_type(&head.headers);
+        let Some(kind) = content_type(&head.headers) else { return unknown_operation() };
         let target = head.headers.get(&TARGET).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let body = match read_body(body, limits::BODY_BYTES_MAX, self.limits.body).await {
             Ok(body) => body,
@@ -110,9 +114,18 @@ impl DynamoEdge {
         dynamo(status, kind, body)
     }
 
+    /// Puts the headers on an answer that every one has.
+    fn mark(&self, response: &mut HttpResponse) {
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID.clone(), self.ids.next());
+        headers.insert(header::SERVER, HeaderValue::from_static(SERVER));
+    }
+
     async fn get(&self, path: &str) -> HttpResponse {
         match path {
-            "/" | "/healthcheck" => text(StatusCode::OK, self.healthy.clone()),
+            "/" | "/healthcheck" => {
+                checked(text(StatusCode::OK, self.healthy.clone()), &self.healthy)
+            }
             "/health/live" => text(StatusCode::OK, "live"),
             "/health/ready" => match self.handler.ready().await {
                 Ok(()) => text(StatusCode::OK, "ready"),
@@ -132,7 +145,7 @@ impl Answer for DynamoEdge {
             Method::OPTIONS => preflight(request.headers()),
             _ => unknown_operation(),
         };
-        response.headers_mut().insert(REQUEST_ID.clone(), self.ids.next());
+        self.mark(&mut response);
         if from_browser {
             cross_origin(response.headers_mut());
         }
@@ -141,7 +154,7 @@ impl Answer for DynamoEdge {
 
     fn panicked(&self) -> HttpResponse {
         let mut response = api_error(&ApiError::InternalServerError, JSON_1_0);
-        response.headers_mut().insert(REQUEST_ID.clone(), self.ids.next());
+        self.mark(&mut response);
         response
     }
 }
@@ -156,29 +169,36 @@ pub(crate) fn api_error(error: &ApiError, kind: &'static str) -> HttpResponse {
 pub(crate) fn status_of(error: &ApiError) -> u16 {
     match error.row().fault {
         Fault::Client => 400,
-        Fault::ClientTooLarge => 413,
         Fault::Server => 500,
         Fault::ServerUnavailable => 503,
     }
 }
 
-/// The content type of the answer: that of the request where it is one of DynamoDB's.
-fn content_type(headers: &HeaderMap) -> &'static str {
+/// The content type of the answer: that of the request where it is one of DynamoDB's. None for the
+/// one of AWS's other JSON services, to which DynamoDB does not answer.
+fn content_type(headers: &HeaderMap) -> Option<&'static str> {
     let asked = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if asked.trim_start().starts_with(JSON_PLAIN) { JSON_PLAIN } else { JSON_1_0 }
+    let asked = asked.trim_start();
+    if asked.starts_with(JSON_1_1) {
+        return None;
+    }
+    Some(if asked.starts_with(JSON_PLAIN) { JSON_PLAIN } else { JSON_1_0 })
 }
 
 /// An answer with a checksum.
 pub(crate) fn dynamo(status: StatusCode, kind: &'static str, body: Bytes) -> HttpResponse {
-    let checksum = HeaderValue::from(crc32fast::hash(&body));
-    let mut response = answer(status, kind, body);
-    response.headers_mut().insert(CRC32.clone(), checksum);
+    checked(answer(status, kind, body.clone()), &body)
+}
+
+/// Puts the checksum of its body on an answer.
+fn checked(mut response: HttpResponse, body: &[u8]) -> HttpResponse {
+    response.headers_mut().insert(CRC32.clone(), HeaderValue::from(crc32fast::hash(body)));
     response
 }
 
 pub(crate) fn refused(error: BodyError, kind: &'static str) -> HttpResponse {
     let mut response = match error {
-        BodyError::TooLarge => api_error(&ApiError::RequestTooLarge, kind),
+        BodyError::TooLarge => dynamo(StatusCode::PAYLOAD_TOO_LARGE, kind, Bytes::new()),
         BodyError::Broken => api_error(&ApiError::Serialization(None), kind),
         BodyError::Slow => {
             dynamo(StatusCode::REQUEST_TIMEOUT, kind, Bytes::from_static(SLOW.as_bytes()))
@@ -193,7 +213,8 @@ const SLOW: &str = r#"{"__type":"com.amazon.coral.service#RequestTimeoutExceptio
 
 /// DynamoDB's answer to what is no request of its API.
 fn unknown_operation() -> HttpResponse {
-    answer(StatusCode::NOT_FOUND, "application/xml", "<UnknownOperationException/>\n")
+    const BODY: &str = "<UnknownOperationException/>\n";
+    checked(answer(StatusCode::NOT_FOUND, "application/xml", BODY), BODY.as_bytes())
 }
 
 fn preflight(asked: &HeaderMap) -> HttpResponse {

@@ -34,8 +34,6 @@ pub enum ApiError {
     UnrecognizedClient(String),
     /// The session token has expired.
     ExpiredToken(String),
-    /// The body is larger than any request may be.
-    RequestTooLarge,
     /// A condition was false; with the item where the caller asked for it.
     ConditionalCheckFailed(Option<Item>),
     /// A table, stream or index does not exist.
@@ -137,8 +135,6 @@ pub struct ThrottlingReason {
 pub enum Fault {
     /// The client's.
     Client,
-    /// The client's: the body is too large to be read.
-    ClientTooLarge,
     /// The service's.
     Server,
     /// The service's, for now.
@@ -214,9 +210,6 @@ impl ApiError {
             Self::InvalidSignature(_) => framework("InvalidSignatureException"),
             Self::UnrecognizedClient(_) => framework("UnrecognizedClientException"),
             Self::ExpiredToken(_) => framework("ExpiredTokenException"),
-            Self::RequestTooLarge => {
-                row(CORAL, "RequestEntityTooLargeException", Fault::ClientTooLarge, Retry::Never)
-            }
             Self::ConditionalCheckFailed(_) => refusal("ConditionalCheckFailedException"),
             Self::ResourceNotFound(_) => refusal("ResourceNotFoundException"),
             Self::ResourceInUse(_) => refusal("ResourceInUseException"),
@@ -280,7 +273,7 @@ impl ApiError {
     pub fn message(&self) -> Option<String> {
         match self {
             Self::Serialization(text) => text.clone(),
-            Self::UnknownOperation | Self::RequestTooLarge => None,
+            Self::UnknownOperation => None,
             Self::MissingAuthenticationToken => {
                 Some("Request is missing Authentication Token".to_owned())
             }
