@@ -128,19 +128,26 @@ fn exceeded(limit: &Exceeded) -> ApiError {
         reason: format!("{part}{access}{kind}Exceeded"),
         resource: limit.resource.clone(),
     };
+    let text = exceeded_text(limit).to_owned();
     if limit.on_demand {
-        let text = "Throughput exceeds the maximum OnDemandThroughput configured on table or index";
-        return ApiError::Throttling(text.to_owned(), vec![reason]);
+        ApiError::Throttling(text, vec![reason])
+    } else {
+        ApiError::ProvisionedThroughputExceeded(text, vec![reason])
     }
-    let text = if limit.of_index {
+}
+
+/// Words which limit of throughput was reached.
+pub fn exceeded_text(limit: &Exceeded) -> &'static str {
+    if limit.on_demand {
+        "Throughput exceeds the maximum OnDemandThroughput configured on table or index"
+    } else if limit.of_index {
         "The level of configured provisioned throughput for one or more global secondary indexes of \
          the table was exceeded. Consider increasing your provisioning level for the \
          under-provisioned global secondary indexes with the UpdateTable API"
     } else {
         "The level of configured provisioned throughput for the table was exceeded. Consider \
          increasing your provisioning level with the UpdateTable API."
-    };
-    ApiError::ProvisionedThroughputExceeded(text.to_owned(), vec![reason])
+    }
 }
 
 /// Words a refused change of a table.

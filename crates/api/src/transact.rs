@@ -6,6 +6,8 @@ use meridian_control::region::TableRecord;
 use meridian_model::Item;
 use meridian_partition::{Done, GetOutcome, Refusal, Write};
 
+use crate::backend::Exceeded;
+
 /// One action of a transaction that writes.
 #[derive(Debug, Clone)]
 pub struct TransactWrite {
@@ -34,6 +36,8 @@ pub enum CancelReason {
     Refused(Refusal),
     /// Another transaction holds its item.
     Conflict,
+    /// A limit of throughput is reached.
+    Exceeded(Arc<Exceeded>),
 }
 
 /// The answer to a transaction that writes.

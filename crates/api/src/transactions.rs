@@ -13,7 +13,7 @@ use meridian_wire::{ApiError, Fields};
 
 use crate::backend::{Backend, BackendError};
 use crate::capacity::Consumed;
-use crate::errors::{WriteFault, backend as backend_error, invalid};
+use crate::errors::{WriteFault, backend as backend_error, exceeded_text, invalid};
 use crate::transact::{CancelReason, TransactToken, TransactWrite, TransactWriteOutcome};
 
 /// How much more a transaction costs than the same requests without (AWS: two underlying reads or
@@ -144,6 +144,14 @@ pub fn costs<'a>(
     let mut sums: Vec<(String, Consumed)> = Vec::new();
     for (table, mut consumed) in parts {
         consumed.scale(COST);
+            Some(CancelReason::Exceeded(limit)) => {
+                let code = if limit.on_demand {
+                    "ThrottlingError"
+                } else {
+                    "ProvisionedThroughputExceeded"
+                };
+                (of(code, exceeded_text(&limit)), None)
+            }
         match sums.iter_mut().find(|(name, _)| *name == table.name) {
             Some((_, sum)) => sum.add(consumed),
             None => sums.push((table.name.clone(), consumed)),

@@ -415,8 +415,8 @@ impl Backend for Node {
         token: Option<TransactToken>,
     ) -> Result<TransactWriteOutcome, BackendError> {
         let tables: Vec<_> = writes.iter().map(|one| Arc::clone(&one.table)).collect();
-        for table in &tables {
-            self.admit_write(table).await?;
+        if let Some(reasons) = self.stopped(&tables, Access::Write).await? {
+            return Ok(TransactWriteOutcome::Cancelled(reasons));
         }
         let outcome = self.coordinate(writes, token).await?;
         // Both phases count (AWS: transactions).
@@ -441,14 +441,14 @@ impl Backend for Node {
         &self,
         reads: Vec<(Arc<TableRecord>, Key)>,
     ) -> Result<TransactGetOutcome, BackendError> {
-        for (table, _) in &reads {
-            self.admit(table, None, Access::Read).await?;
-        }
         let tables: Vec<_> = reads.iter().map(|(table, _)| Arc::clone(table)).collect();
         let keys = reads.into_iter().map(|(table, key)| (table.id, key)).collect();
         let outcome = self.read_together(keys).await?;
         if let TransactGetOutcome::Items(found) = &outcome {
             for (table, found) in tables.iter().zip(found) {
+        if let Some(reasons) = self.stopped(&tables, Access::Read).await? {
+            return Ok(TransactGetOutcome::Cancelled(reasons));
+        }
                 let units = 2.0 * read_units(found.bytes, Consistency::Strong);
                 self.charge(table, Access::Read, || Consumed::from(units));
             }

@@ -19,6 +19,7 @@ use crate::node::Node;
 use bucket::{Lease, Milli};
 use meridian_api::backend::{BackendError, Exceeded};
 use meridian_api::capacity::Consumed;
+use meridian_api::transact::CancelReason;
 use meridian_base::TableId;
 use meridian_control::region::{IndexRecord, TableRecord};
 use meridian_control::table::{BillingMode, IndexStatus, OnDemandMaximum, Throughput};
@@ -172,6 +173,27 @@ impl Node {
             self.admit(table, Some(index), Access::Write).await?;
         }
         Ok(())
+    }
+
+    /// Lets the parts of a transaction through, or tells of each whether a limit stops it.
+    pub async fn stopped(
+        &self,
+        tables: &[Arc<TableRecord>],
+        access: Access,
+    ) -> Result<Option<Vec<Option<CancelReason>>>, BackendError> {
+        let mut reasons = Vec::with_capacity(tables.len());
+        for table in tables {
+            let admitted = match access {
+                Access::Read => self.admit(table, None, access).await,
+                Access::Write => self.admit_write(table).await,
+            };
+            reasons.push(match admitted {
+                Ok(()) => None,
+                Err(BackendError::Exceeded(limit)) => Some(CancelReason::Exceeded(limit)),
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(reasons.iter().any(Option::is_some).then_some(reasons))
     }
 
     /// Notes what a request used, which is worked out only where there is a limit.

@@ -430,7 +430,11 @@ impl Backend for Memory {
             |one: &TransactWrite| (Arc::clone(&one.table), one.write.key.encode().into_bytes());
         let keys: Vec<(Arc<TableRecord>, Vec<u8>)> = writes.iter().map(key).collect();
         for one in writes {
-            self.planned(&one.write.key.partition)?;
+            if let Err(error) = self.planned(&one.write.key.partition) {
+                let BackendError::Exceeded(limit) = error else { return Err(error) };
+                reasons.push(Some(CancelReason::Exceeded(limit)));
+                continue;
+            }
             let outcome = evaluate(&one.table, items.entry(one.table.id).or_default(), one.write);
             reasons.push(match outcome {
                 WriteOutcome::Done(one) => {
@@ -463,9 +467,19 @@ impl Backend for Memory {
     ) -> Result<TransactGetOutcome, BackendError> {
         let mut found = Vec::new();
         for (table, key) in reads {
-            found.push(self.get(&table, key, Consistency::Strong).await?);
+            let got = self.get(&table, key, Consistency::Strong).await;
+            if let Err(BackendError::Exceeded(limit)) = got {
+                reasons.push(Some(CancelReason::Exceeded(limit)));
+                continue;
+            }
+            reasons.push(None);
+            found.push(got?);
+        }
+        if reasons.iter().any(Option::is_some) {
+            return Ok(TransactGetOutcome::Cancelled(reasons));
         }
         Ok(TransactGetOutcome::Items(found))
+        let mut reasons = Vec::new();
     }
 
     fn now_ms(&self) -> u64 {

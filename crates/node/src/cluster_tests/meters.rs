@@ -4,6 +4,7 @@ use super::region::Region;
 use super::testing::eventually;
 use crate::node::Node;
 use meridian_api::backend::{Backend, BackendError};
+use meridian_api::transact::{CancelReason, TransactWrite, TransactWriteOutcome};
 use meridian_control::region::{OnDemandChange, Setting, TableSettings};
 use meridian_control::table::TableStatus;
 use meridian_model::{AttributeValue, Item, Key};
@@ -37,16 +38,35 @@ async fn set(region: &Region, write_units: Setting<u64>) {
     .await;
 }
 
-async fn put(node: &Node, key: &str) -> Result<WriteOutcome, BackendError> {
-    let table = node.table("t").unwrap();
+fn a_put(key: &str) -> Write {
     let text = AttributeValue::S(key.to_owned());
-    let write = Write {
+    Write {
         key: Key { partition: text.clone(), sort: None },
         action: Action::Put(Item::from([("pk".to_owned(), text)])),
         condition: None,
         returns: Returns::default(),
-    };
-    node.write(&table, write).await
+    }
+}
+
+async fn put(node: &Node, key: &str) -> Result<WriteOutcome, BackendError> {
+    let table = node.table("t").unwrap();
+    node.write(&table, a_put(key)).await
+}
+
+/// Writes two items together until a limit cancels it; gives why.
+async fn cancelled(node: &Node) -> Vec<Option<CancelReason>> {
+    let table = node.table("t").unwrap();
+    let start = rt::now();
+    while rt::now() < start + LOAD {
+        let write = |key| TransactWrite { table: Arc::clone(&table), write: a_put(key) };
+        let writes = vec![write("one"), write("two")];
+        if let TransactWriteOutcome::Cancelled(reasons) =
+            node.transact_write(writes, None).await.expect("it is answered")
+        {
+            return reasons;
+        }
+    }
+    panic!("no limit is reached")
 }
 
 /// Writes as fast as it goes; gives how many writes were done, and a refusal.
@@ -83,6 +103,9 @@ async fn a_limit_holds_for_the_region_and_not_for_each_node() {
     let BackendError::Exceeded(limit) = refused else { panic!("{refused:?}") };
     assert!(limit.on_demand && limit.of_writes && !limit.of_index, "{limit:?}");
     assert!(limit.resource.ends_with(":table/t"), "{limit:?}");
+
+    let reasons = cancelled(region.node(1)).await;
+    assert!(matches!(reasons.as_slice(), [.., Some(CancelReason::Exceeded(_))]), "{reasons:?}");
 
     set(&region, Setting::Unset).await;
     for number in 0..2 * RATE {
