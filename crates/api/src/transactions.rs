@@ -7,7 +7,7 @@ use std::sync::Arc;
 use meridian_control::region::TableRecord;
 use meridian_model::key::partition_hash;
 use meridian_model::{AttributeValue, Key};
-use meridian_partition::Done;
+use meridian_partition::{Done, Refusal};
 use meridian_wire::error::CancellationReason;
 use meridian_wire::{ApiError, Fields};
 
@@ -95,7 +95,9 @@ pub async fn write(
     match backend.transact_write(writes, token).await.map_err(failed)? {
         TransactWriteOutcome::Done(done) => Ok(Written::Now(done)),
         TransactWriteOutcome::DoneBefore => Ok(Written::Before),
-        TransactWriteOutcome::Cancelled(reasons) => Err(cancelled(reasons, inserts)),
+        TransactWriteOutcome::Cancelled(reasons) => {
+            Err(empty_key(&reasons).unwrap_or_else(|| cancelled(reasons, inserts)))
+        }
         TransactWriteOutcome::OtherParameters => Err(ApiError::IdempotentParameterMismatch(
             "The request uses the same client token as a previous, but non-identical request. Do \
              not reuse a client token with different requests, unless the requests are identical"
@@ -105,6 +107,17 @@ pub async fn write(
             "The transaction with the given request token is already in progress.".to_owned(),
         )),
     }
+}
+
+/// Says that an update empties the key of an index, which refuses the whole request, as an empty key
+/// that is put does.
+fn empty_key(reasons: &[Option<CancelReason>]) -> Option<ApiError> {
+    reasons.iter().flatten().find_map(|reason| match reason {
+        CancelReason::Refused(refusal @ Refusal::IndexKeyEmpty(_)) => {
+            Some(invalid(refusal.to_string()))
+        }
+        _ => None,
+    })
 }
 
 /// Words a transaction that was not answered.
@@ -131,6 +144,14 @@ pub fn cancelled(reasons: Vec<Option<CancelReason>>, inserts: &[bool]) -> ApiErr
             Some(CancelReason::Conflict) => {
                 (of("TransactionConflict", "Transaction is ongoing for the item"), None)
             }
+            Some(CancelReason::Exceeded(limit)) => {
+                let code = if limit.on_demand {
+                    "ThrottlingError"
+                } else {
+                    "ProvisionedThroughputExceeded"
+                };
+                (of(code, exceeded_text(&limit)), None)
+            }
         };
         CancellationReason { code, message, item }
     };
@@ -144,14 +165,6 @@ pub fn costs<'a>(
     let mut sums: Vec<(String, Consumed)> = Vec::new();
     for (table, mut consumed) in parts {
         consumed.scale(COST);
-            Some(CancelReason::Exceeded(limit)) => {
-                let code = if limit.on_demand {
-                    "ThrottlingError"
-                } else {
-                    "ProvisionedThroughputExceeded"
-                };
-                (of(code, exceeded_text(&limit)), None)
-            }
         match sums.iter_mut().find(|(name, _)| *name == table.name) {
             Some((_, sum)) => sum.add(consumed),
             None => sums.push((table.name.clone(), consumed)),
