@@ -121,6 +121,13 @@ impl Number {
         if self.is_zero() { 0 } else { digit_count(self.coefficient) }
     }
 
+    /// Counts the significant digits before and behind the decimal point.
+    pub fn digits_around_point(&self) -> (u32, u32) {
+        let digits = self.significant_digits();
+        let behind = u32::from(self.exponent.min(0).unsigned_abs()).min(digits);
+        (digits - behind, behind)
+    }
+
     /// The power of ten of the first digit.
     fn magnitude(&self) -> i16 {
         let digits = i16::try_from(self.significant_digits()).expect("at most 38 digits");

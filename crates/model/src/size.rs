@@ -1,7 +1,8 @@
 //! Item sizes by DynamoDB's rules (AWS developer guide, CapacityUnitCalculations), in bytes.
 //!
-//! The guide calls its rule for numbers approximate; a negative number counts like its absolute
-//! value here.
+//! The guide calls its rule for numbers approximate. That digits pair up from the decimal point, and
+//! that a negative number costs a byte more, is what users of the service measured at the limit of
+//! an item's size.
 
 use crate::number::Number;
 use crate::value::{AttributeValue, Item};
@@ -28,10 +29,11 @@ pub fn value_bytes(value: &AttributeValue) -> usize {
     }
 }
 
-/// One byte for two significant digits and one more.
+/// One byte for two significant digits on either side of the point, one more, and one for a sign.
 fn number_bytes(number: &Number) -> usize {
-    let pairs = number.significant_digits().div_ceil(2);
-    usize::try_from(pairs).expect("at most 19 pairs") + 1
+    let (before, behind) = number.digits_around_point();
+    let pairs = usize::try_from(before.div_ceil(2) + behind.div_ceil(2));
+    pairs.expect("at most 20 pairs") + 1 + usize::from(number.is_negative())
 }
 
 /// How deep lists and maps nest: 0 for a value that is neither.
@@ -71,7 +73,17 @@ mod tests {
             (number("12"), 2),
             (number("123"), 3),
             (number("100"), 2),
-            (number("-12"), 2),
+            (number("-12"), 3),
+            (number("-1"), 3),
+            (number("1.5"), 3),
+            (number("12.5"), 3),
+            (number("123.45"), 4),
+            (number("100.5"), 4),
+            (number("0.0012"), 2),
+            (number("1E125"), 2),
+            (number("1E-130"), 2),
+            (number(&"9".repeat(38)), 20),
+            (number(&format!("-{}", "9".repeat(38))), 21),
             (AttributeValue::Ss(["a".to_owned(), "bc".to_owned()].into()), 3),
             (AttributeValue::Bool(true), 1),
             (AttributeValue::L(Vec::new()), 3),
