@@ -48,9 +48,7 @@ pub fn elements(fields: &mut Fields) -> Vec<Element> {
 pub fn check_elements(elements: &[Element], attributes: &[KeyAttribute]) -> Result<(), ApiError> {
     let any_undefined = elements.iter().any(|one| find(attributes, &one.name).is_none());
     let twice = elements.len() == 2 && elements[0].name == elements[1].name;
-    if attributes.is_empty()
-        || elements.len() == 2 && (any_undefined || (twice && attributes.len() == 1))
-    {
+    if attributes.is_empty() || elements.len() == 2 && any_undefined {
         return Err(invalid("Invalid KeySchema: Some index key attribute have no definition"));
     }
     if any_undefined {
