@@ -15,6 +15,7 @@ use crate::PartitionError;
 use crate::layout::{self, PartitionSpec};
 use crate::record::{decode_item_record, item_of};
 use crate::request::Refusal;
+use meridian_base::limits::ITEM_BYTES_MAX;
 use meridian_model::local_index::item_of_entry;
 use meridian_model::{Item, KeyError, KeySchema, LocalIndex, SecondaryIndex, item_bytes};
 use meridian_storage::{Control, Range, View};
@@ -63,6 +64,23 @@ pub fn write_units(
         }
         (Some((_, old)), Some((_, new))) => units(&old) + units(&new),
     }
+}
+
+/// Tells whether an item of this size is too large together with its entries in the local indexes
+/// (AWS: constraints, item size for tables with local secondary indexes).
+pub fn are_too_large<'i>(
+    schema: &KeySchema,
+    local: impl Iterator<Item = &'i dyn SecondaryIndex> + Clone,
+    key: &[u8],
+    (item, bytes): (&Item, usize),
+) -> bool {
+    // No entry is larger than its item.
+    if bytes.saturating_mul(1 + local.clone().count()) <= ITEM_BYTES_MAX {
+        return false;
+    }
+    let entries = local.filter(|index| index.entry(key, item).is_some());
+    let entries = entries.map(|index| item_bytes(&projected(schema, index, item)));
+    bytes + entries.sum::<usize>() > ITEM_BYTES_MAX
 }
 
 /// The part of an item that an index shows.

@@ -531,6 +531,10 @@ fn evaluate(table: &TableRecord, items: &mut Items, write: Write) -> WriteOutcom
         Action::Put(item) => Some(item),
         Action::Delete => None,
         Action::Check => before.clone(),
+    let too_large = match write.action {
+        Action::Put(_) => Refusal::ItemTooLarge,
+        _ => Refusal::UpdatedItemTooLarge,
+    };
         Action::UpdateExisting(_) if before.is_none() => None,
         Action::Update(update) | Action::UpdateExisting(update) => {
             let updated = match &before {
@@ -548,8 +552,12 @@ fn evaluate(table: &TableRecord, items: &mut Items, write: Write) -> WriteOutcom
         return WriteOutcome::Refused(refusal);
     }
     let new_bytes = after.as_ref().map_or(0, item_bytes);
-    if new_bytes > ITEM_BYTES_MAX {
-        return WriteOutcome::Refused(Refusal::UpdatedItemTooLarge);
+    let with_entries = |item: &Item| {
+        let local = local.iter().copied();
+        index::are_too_large(schema, local, &encoded, (item, new_bytes))
+    };
+    if new_bytes > ITEM_BYTES_MAX || after.as_ref().is_some_and(with_entries) {
+        return WriteOutcome::Refused(too_large);
     }
     let (old, new) = (before.as_ref(), after.as_ref());
     let units = |index: &dyn SecondaryIndex| index::write_units(schema, index, &encoded, old, new);

@@ -18,7 +18,7 @@ use crate::record::{ItemState, item_of};
 use crate::request::{Action, Done, Refusal, Write, WriteOutcome};
 use meridian_base::limits::ITEM_BYTES_MAX;
 use meridian_base::{Cause, Sequence};
-use meridian_model::{Item, Key, encode_item, item_bytes};
+use meridian_model::{Item, Key, SecondaryIndex, encode_item, item_bytes};
 
 /// The item after a write.
 struct After {
@@ -137,7 +137,7 @@ impl Evaluator {
             })),
             Action::Put(item) => {
                 let bytes = item_bytes(item);
-                if bytes > ITEM_BYTES_MAX {
+                if self.is_too_large(&write.key, item, bytes) {
                     return Err(Refusal::ItemTooLarge);
                 }
                 let kept = self.keeps_item(write).then(|| item.clone());
@@ -155,13 +155,23 @@ impl Evaluator {
                 }
                 index::check(self.indexes(), &updated)?;
                 let bytes = item_bytes(&updated);
-                if bytes > ITEM_BYTES_MAX {
+                if self.is_too_large(&write.key, &updated, bytes) {
                     return Err(Refusal::UpdatedItemTooLarge);
                 }
                 let image = image_of(&updated);
                 Ok(Some(After { image, bytes, item: self.keeps_item(write).then_some(updated) }))
             }
         }
+    }
+
+    /// Whether an item is over the limit, alone or with its entries in the local indexes.
+    fn is_too_large(&self, key: &Key, item: &Item, bytes: usize) -> bool {
+        let local = self.spec.local.iter().map(|index| index as &dyn SecondaryIndex);
+        let with_entries = || {
+            let key = key.encode().into_bytes();
+            index::are_too_large(&self.spec.schema, local, &key, (item, bytes))
+        };
+        bytes > ITEM_BYTES_MAX || (!self.spec.local.is_empty() && with_entries())
     }
 
     /// Whether the item after the write is needed beside its image.

@@ -85,6 +85,20 @@ fn an_update_may_not_give_an_index_key_another_type() {
 }
 
 #[test]
+fn an_item_may_not_be_too_large_with_its_entries() {
+    let mut leader = leader();
+    leader.done(&put(1, "a"));
+    let set = |expression, value| update(1, expression, &[(":v", value)]);
+    let half = text(&"x".repeat(ITEM_BYTES_MAX / 2));
+    let grown = leader.done(&set("SET w = :v", half));
+    assert!(matches!(grown, WriteOutcome::Done(_)), "its entry shows keys alone: {grown:?}");
+    let twice = leader.done(&set("SET n = :v", number(7)));
+    assert_eq!(twice, WriteOutcome::Refused(Refusal::UpdatedItemTooLarge));
+    leader.done(&set("SET w = :v", text("x")));
+    assert!(matches!(leader.done(&set("SET n = :v", number(7))), WriteOutcome::Done(_)));
+}
+
+#[test]
 fn a_page_shows_what_the_index_shows() {
     let mut leader = leader();
     leader.done(&put(2, "a"));
