@@ -111,7 +111,7 @@ fn source(object: &mut Object<'_>, context: &RequestContext, backup: &BackupReco
     throughput.close();
     shown.text("TableArn", &table_arn(&context.region, &backup.table_name));
     shown.seconds("TableCreationDateTime", backup.table_created_ms);
-    shown.text("TableId", &describe::table_uuid(backup.table.0));
+    shown.text("TableId", &describe::uuid_of(backup.table.0));
     shown.text("TableName", &backup.table_name).number("TableSizeBytes", backup.bytes);
     shown.close();
 }

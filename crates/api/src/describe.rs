@@ -12,13 +12,17 @@ use meridian_control::table::{
     BillingMode, Encryption, GLOBAL_TABLE_VERSION, GlobalSnapshot, IndexStatus, OnDemandMaximum,
     ReplicaStatus, StreamView, TableClass, TableStatus, Throughput,
 };
-use meridian_model::{IndexProjection, KeyAttributes};
+use meridian_model::key::partition_hash;
+use meridian_model::{AttributeValue, IndexProjection, KeyAttributes};
 use meridian_wire::arn::{index_arn, key_arn, stream_arn, table_arn};
 use meridian_wire::json::{Array, Object, string};
 
 use crate::backend::TableSize;
 use crate::context::RequestContext;
 use crate::settings;
+
+/// The key that the service manages for an account.
+const OWN_KEY: &str = "alias/aws/dynamodb";
 
 /// Answers with one member that describes a table.
 pub fn answer(
@@ -76,7 +80,7 @@ fn write(
         summary.text("TableClass", class_name(class));
         summary.close();
     }
-    object.text("TableId", &table_uuid(table.id.0));
+    object.text("TableId", &uuid_of(table.id.0));
     object.text("TableName", &table.name);
     object.number("TableSizeBytes", size.table.bytes);
     object.text("TableStatus", status_name(table.status));
@@ -230,9 +234,23 @@ pub fn encryption(
 ) {
     let Some(encryption) = encryption else { return };
     let mut shown = Object::open(object.key("SSEDescription"));
-    shown.text("KMSMasterKeyArn", &key_arn(&context.region, encryption.key.as_deref()));
+    shown.text("KMSMasterKeyArn", &encryption_key(&context.region, encryption.key.as_deref()));
     shown.text("SSEType", "KMS").text("Status", "ENABLED");
     shown.close();
+}
+
+/// The ARN of the key that a table is encrypted with. An alias, the service's own too, is shown as
+/// the key behind it, of which there is one a region: here it is made up of the alias.
+pub fn encryption_key(region: &str, stated: Option<&str>) -> String {
+    let alias = |text: &str| text.starts_with("alias/") || text.contains(":alias/");
+    match stated {
+        Some(key) if !alias(key) => key_arn(region, key),
+        Some(_) | None => {
+            let named = stated.unwrap_or(OWN_KEY).rsplit("alias/").next().unwrap_or_default();
+            let of_region = AttributeValue::S(format!("{region}/{named}"));
+            key_arn(region, &uuid_of(partition_hash(&of_region)))
+        }
+    }
 }
 
 fn keys(object: &mut Object<'_>, table: &TableRecord) {
@@ -386,8 +404,8 @@ pub fn replica_status_name(status: ReplicaStatus) -> &'static str {
     }
 }
 
-/// Shows a table's number in the form that clients expect of a TableId: a UUID.
-pub fn table_uuid(id: u64) -> String {
+/// Shows a number in the form that clients expect of a TableId or a key: a UUID.
+pub fn uuid_of(id: u64) -> String {
     let high = scramble(id);
     let low = scramble(high ^ id);
     format!(
@@ -406,4 +424,21 @@ fn scramble(id: u64) -> u64 {
     let b = (a ^ (a >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let c = (b ^ (b >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     c ^ (c >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_is_shown_as_the_key_behind_it() {
+        let own = encryption_key("eu-west-1", None);
+        let id = own.strip_prefix("arn:aws:kms:eu-west-1:000000000000:key/").expect("a key");
+        assert_eq!(id.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+        assert_eq!(encryption_key("eu-west-1", Some("alias/aws/dynamodb")), own);
+        let (other, elsewhere) =
+            (encryption_key("eu-west-1", Some("alias/mine")), encryption_key("us-east-1", None));
+        assert!(other != own && elsewhere != own, "{other} {elsewhere}");
+        assert!(encryption_key("x", Some("12-34")).ends_with(":key/12-34"));
+    }
 }

@@ -25,14 +25,12 @@ pub fn index_arn(region: &str, table: &str, index: &str) -> String {
     format!("{}/index/{index}", table_arn(region, table))
 }
 
-/// Returns the ARN of an encryption key: by its id or alias, the one given, or the service's own.
-pub fn key_arn(region: &str, key: Option<&str>) -> String {
-    let key = key.unwrap_or("alias/aws/dynamodb");
-    let kind = if key.starts_with("alias/") { "" } else { "key/" };
+/// Returns the ARN of an encryption key, by its id or as it is given.
+pub fn key_arn(region: &str, key: &str) -> String {
     if key.starts_with("arn:") {
         return key.to_owned();
     }
-    format!("arn:aws:kms:{region}:{ACCOUNT_ID}:{kind}{key}")
+    format!("arn:aws:kms:{region}:{ACCOUNT_ID}:key/{key}")
 }
 
 /// Returns the table's name out of a `TableName` parameter, which may be an ARN instead.
@@ -56,9 +54,8 @@ mod tests {
             assert_eq!(table_name(plain), plain);
         }
         let key = |key| key_arn("x", key);
-        assert_eq!(key(None), "arn:aws:kms:x:000000000000:alias/aws/dynamodb");
-        assert_eq!(key(Some("12-34")), "arn:aws:kms:x:000000000000:key/12-34");
-        assert_eq!(key(Some("arn:aws:kms:y:1:key/a")), "arn:aws:kms:y:1:key/a");
+        assert_eq!(key("12-34"), "arn:aws:kms:x:000000000000:key/12-34");
+        assert_eq!(key("arn:aws:kms:y:1:key/a"), "arn:aws:kms:y:1:key/a");
         let stream = stream_arn("eu-west-1", "music", "2026-01-01T00:00:00.000");
         assert!(stream.ends_with(":table/music/stream/2026-01-01T00:00:00.000"), "{stream}");
     }

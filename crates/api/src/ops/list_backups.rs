@@ -73,7 +73,7 @@ fn answer(context: &RequestContext, found: &[BackupRecord], limit: usize) -> Vec
         let arn = backup_records::backup_arn(context, backup);
         backup_records::details(&mut one, backup, &arn, backup_records::status_name(backup));
         one.text("TableArn", &table_arn(&context.region, &backup.table_name));
-        one.text("TableId", &describe::table_uuid(backup.table.0));
+        one.text("TableId", &describe::uuid_of(backup.table.0));
         one.text("TableName", &backup.table_name);
         one.close();
     }

@@ -5,11 +5,11 @@
 use meridian_control::region::{Setting, TableRecord, TableSettings};
 use meridian_control::table::{BillingMode, Encryption, TableClass, TableStatus, Throughput};
 use meridian_model::KeyAttribute;
-use meridian_wire::arn::key_arn;
 use meridian_wire::{ApiError, Fields};
 
 use crate::backend::{Backend, ReplicaChange};
 use crate::context::RequestContext;
+use crate::describe::encryption_key;
 use crate::errors::{change, in_use, invalid, invalid_parameter, replica_exists, table_not_found};
 use crate::index_updates::{self, IndexUpdate};
 use crate::settings::{Asking, Of, StreamSetting};
@@ -266,7 +266,7 @@ impl Asked {
             }
             (Setting::Set(asked), Some(current))
                 if asked.key.as_ref().is_some_and(|key| {
-                    *key == key_arn(&context.region, current.key.as_deref())
+                    *key == encryption_key(&context.region, current.key.as_deref())
                 }) =>
             {
                 Err(invalid_parameter(
