@@ -20,6 +20,7 @@ use meridian_wire::json::{Array, Object, string};
 use crate::backend::TableSize;
 use crate::context::RequestContext;
 use crate::settings;
+use crate::underway::{self, Warming};
 
 /// The key that the service manages for an account.
 const OWN_KEY: &str = "alias/aws/dynamodb";
@@ -31,9 +32,30 @@ pub fn answer(
     table: &TableRecord,
     size: TableSize,
 ) -> Vec<u8> {
+    whole(member, context, table, size, &Warming::default())
+}
+
+/// Answers a change of a table's settings: what it was before, and what it is now.
+pub fn answer_update(
+    context: &RequestContext,
+    before: &TableRecord,
+    after: &TableRecord,
+    size: TableSize,
+) -> Vec<u8> {
+    let (table, warming) = underway::shown(before, after);
+    whole("TableDescription", context, &table, size, &warming)
+}
+
+fn whole(
+    member: &str,
+    context: &RequestContext,
+    table: &TableRecord,
+    size: TableSize,
+    warming: &Warming,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     let mut object = Object::open(&mut out);
-    write(object.key(member), context, table, size, true);
+    write(object.key(member), context, table, size, Some(warming));
     object.close();
     out
 }
@@ -42,24 +64,27 @@ pub fn answer(
 pub fn deleted(context: &RequestContext, table: &TableRecord, size: TableSize) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     let mut object = Object::open(&mut out);
-    write(object.key("TableDescription"), context, table, size, false);
+    write(object.key("TableDescription"), context, table, size, None);
     object.close();
     out
 }
 
+/// Without `whole` the table's key, its attributes and its age are left out.
 fn write(
     out: &mut Vec<u8>,
     context: &RequestContext,
     table: &TableRecord,
     size: TableSize,
-    is_whole: bool,
+    whole: Option<&Warming>,
 ) {
+    let nothing = Warming::default();
+    let warming = whole.unwrap_or(&nothing);
     let mut object = Object::open(out);
-    if is_whole {
+    if whole.is_some() {
         keys(&mut object, table);
     }
     billing(&mut object, table);
-    if is_whole {
+    if whole.is_some() {
         object.seconds("CreationDateTime", table.created_ms);
     }
     object.flag("DeletionProtectionEnabled", table.definition.deletion_protection);
@@ -67,7 +92,7 @@ fn write(
         object.text("GlobalTableVersion", GLOBAL_TABLE_VERSION);
         replicas(&mut object, context, table, global);
     }
-    global_indexes(&mut object, context, table, &size);
+    global_indexes(&mut object, context, table, &size, warming);
     object.number("ItemCount", size.table.items);
     on_demand(&mut object, table.definition.on_demand);
     encryption(&mut object, context, table.definition.encryption.as_ref());
@@ -86,7 +111,7 @@ fn write(
     object.text("TableStatus", status_name(table.status));
     let definition = &table.definition;
     let capacity = (definition.billing, definition.throughput);
-    let is_active = table.status == TableStatus::Active;
+    let is_active = table.status == TableStatus::Active && !warming.table;
     warm(&mut object, definition.warm, capacity, table.status, is_active);
     object.close();
 }
@@ -133,6 +158,7 @@ fn global_indexes(
     context: &RequestContext,
     table: &TableRecord,
     size: &TableSize,
+    warming: &Warming,
 ) {
     let missing = table.definition.global_indexes.iter();
     let missing: Vec<_> = missing.filter(|one| table.index(&one.index.name).is_none()).collect();
@@ -161,12 +187,23 @@ fn global_indexes(
         on_demand(&mut one, definition.on_demand);
         projection(&mut one, &index.projection);
         let mut throughput = Object::open(one.key("ProvisionedThroughput"));
+        let record = table.index(&index.name);
+        throughput_times(
+            &mut throughput,
+            record.and_then(|known| known.throughput_raised_ms),
+            record.and_then(|known| known.throughput_lowered_ms),
+        );
         throughput.number("NumberOfDecreasesToday", 0);
         throughput.number("ReadCapacityUnits", definition.throughput.map_or(0, |t| t.read_units));
         throughput.number("WriteCapacityUnits", definition.throughput.map_or(0, |t| t.write_units));
         throughput.close();
         let capacity = (table.definition.billing, definition.throughput);
-        warm(&mut one, definition.warm, capacity, table.status, status == IndexStatus::Active);
+        let is_made = match status {
+            IndexStatus::Active | IndexStatus::Updating => true,
+            IndexStatus::Creating | IndexStatus::Deleting => false,
+        };
+        let is_warm = is_made && !warming.indexes.contains(&index.name);
+        warm(&mut one, definition.warm, capacity, table.status, is_warm);
         one.close();
     }
     list.close();
@@ -292,16 +329,20 @@ fn billing(object: &mut Object<'_>, table: &TableRecord) {
         summary.close();
     }
     let mut throughput = Object::open(object.key("ProvisionedThroughput"));
-    if let Some(raised) = table.throughput_raised_ms {
-        throughput.seconds("LastIncreaseDateTime", raised);
-    }
-    if let Some(lowered) = table.throughput_lowered_ms {
-        throughput.seconds("LastDecreaseDateTime", lowered);
-    }
+    throughput_times(&mut throughput, table.throughput_raised_ms, table.throughput_lowered_ms);
     throughput.number("NumberOfDecreasesToday", 0);
     throughput.number("ReadCapacityUnits", definition.throughput.map_or(0, |t| t.read_units));
     throughput.number("WriteCapacityUnits", definition.throughput.map_or(0, |t| t.write_units));
     throughput.close();
+}
+
+fn throughput_times(throughput: &mut Object<'_>, raised_ms: Option<u64>, lowered_ms: Option<u64>) {
+    if let Some(raised) = raised_ms {
+        throughput.seconds("LastIncreaseDateTime", raised);
+    }
+    if let Some(lowered) = lowered_ms {
+        throughput.seconds("LastDecreaseDateTime", lowered);
+    }
 }
 
 fn replicas(
@@ -390,6 +431,7 @@ pub fn index_status_name(status: IndexStatus) -> &'static str {
     match status {
         IndexStatus::Creating => "CREATING",
         IndexStatus::Active => "ACTIVE",
+        IndexStatus::Updating => "UPDATING",
         IndexStatus::Deleting => "DELETING",
     }
 }

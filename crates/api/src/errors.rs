@@ -192,6 +192,7 @@ fn by_region(refusal: region::Refusal, table: &str) -> ApiError {
         Refusal::BackupNotFound => ApiError::BackupNotFound("Backup not found".to_owned()),
         Refusal::BackupInUse => ApiError::BackupInUse("Backup is in use".to_owned()),
         Refusal::IndexBusy => one_index_at_a_time(),
+        Refusal::IndexUpdating => still_in_use(&format!("Index is being updated. Table: {table}")),
         Refusal::IndexNotFound => not_found(),
         Refusal::TooManyTags => tags::too_many(),
         Refusal::OtherPolicy => policies::not_found(table),

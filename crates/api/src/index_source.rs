@@ -64,7 +64,7 @@ impl<'a> Source<'a> {
                 Err(invalid(format!("Cannot read from backfilling global secondary index: {name}")))
             }
             IndexStatus::Deleting => Err(unknown()),
-            IndexStatus::Active => {
+            IndexStatus::Active | IndexStatus::Updating => {
                 Ok(Source { definition, read: Read::Global(&index.definition.index) })
             }
         }

@@ -3,12 +3,12 @@
 //! Tested by `global_indexes.txt`; the texts are the service's where they are known.
 
 use meridian_base::limits::GLOBAL_INDEXES_MAX;
-use meridian_control::region::{IndexChange, TableRecord};
-use meridian_control::table::{BillingMode, GlobalIndexDefinition, Throughput};
+use meridian_control::region::{IndexChange, IndexRecord, TableRecord};
+use meridian_control::table::{BillingMode, GlobalIndexDefinition, IndexStatus, Throughput};
 use meridian_model::KeyAttribute;
 use meridian_wire::{ApiError, Fields, Node};
 
-use crate::errors::{invalid, invalid_parameter, one_index_at_a_time};
+use crate::errors::{invalid, invalid_parameter, one_index_at_a_time, still_in_use};
 use crate::indexes::{self, Stated};
 use crate::settings::{self, Asking, Of};
 
@@ -173,6 +173,18 @@ fn check_global(index: &str, action: &str, table: &TableRecord) -> Result<(), Ap
     Ok(())
 }
 
+/// Refuses a second change of an index that is UPDATING.
+fn check_settled(index: &IndexRecord, table: &TableRecord) -> Result<(), ApiError> {
+    match index.status {
+        IndexStatus::Updating => Err(still_in_use(&format!(
+            "Index is being updated. Table: {} Index: {}",
+            table.name,
+            index.name()
+        ))),
+        IndexStatus::Creating | IndexStatus::Active | IndexStatus::Deleting => Ok(()),
+    }
+}
+
 fn change(
     update: IndexUpdate,
     attributes: &[KeyAttribute],
@@ -191,7 +203,8 @@ fn change(
         }
         IndexUpdate::Delete(name) => {
             check_global(&name, "delete", table)?;
-            table.index(&name).ok_or_else(|| no_index(&name, table))?;
+            let known = table.index(&name).ok_or_else(|| no_index(&name, table))?;
+            check_settled(known, table)?;
             Ok(IndexChange::Delete(name))
         }
         IndexUpdate::Update(mut change) => {
@@ -209,6 +222,7 @@ fn change(
             check_global(&name, "update", table)?;
             let current =
                 table.definition.global_index(&name).ok_or_else(|| no_index(&name, table))?;
+            table.index(&name).map_or(Ok(()), |known| check_settled(known, table))?;
             let asks_other = on_demand.is_some() || warm.is_some();
             if billing == BillingMode::PayPerRequest && (throughput.is_some() || !asks_other) {
                 return Err(invalid_parameter(format!(

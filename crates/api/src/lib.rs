@@ -42,6 +42,7 @@ mod tests;
 pub mod transact;
 mod transactions;
 mod unbuilt;
+mod underway;
 mod writes;
 
 pub use backend::{

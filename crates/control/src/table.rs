@@ -96,6 +96,14 @@ pub struct GlobalIndexDefinition {
     pub warm: Option<Throughput>,
 }
 
+impl GlobalIndexDefinition {
+    /// True when the change from `before` makes the index UPDATING. Warm throughput has a status of
+    /// its own.
+    pub fn is_updated_from(&self, before: &GlobalIndexDefinition) -> bool {
+        (self.throughput, self.on_demand) != (before.throughput, before.on_demand)
+    }
+}
+
 /// Everything that a region needs to create its copy of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableDefinition {
@@ -227,6 +235,8 @@ pub enum IndexStatus {
     Creating,
     /// ACTIVE.
     Active,
+    /// UPDATING: serves, takes no second change of its throughput.
+    Updating,
     /// DELETING.
     Deleting,
 }

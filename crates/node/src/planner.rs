@@ -15,7 +15,7 @@ use meridian_base::{GroupId, NodeId, PartitionId};
 use meridian_control::planner::{
     Limits, Observed, Step, View, global_members, member_step, plan, region_members,
 };
-use meridian_control::region::{Command as RegionCommand, RegionState};
+use meridian_control::region::{Command as RegionCommand, RegionState, TableRecord};
 use meridian_control::table::TableStatus;
 use meridian_raft::{GroupStatus, rt};
 use meridian_transport::Kind;
@@ -55,10 +55,8 @@ pub async fn run(node: Arc<Node>) {
 }
 
 fn is_pending(state: &RegionState) -> bool {
-    state.tables().values().any(|table| match table.status {
-        TableStatus::Creating | TableStatus::Updating | TableStatus::Deleting => true,
-        TableStatus::Active => false,
-    })
+    let is_going = |table: &TableRecord| table.status == TableStatus::Deleting;
+    state.tables().values().any(|table| table.is_settling() || is_going(table))
 }
 
 fn leads(node: &Node, group: GroupId) -> Option<meridian_raft::Group> {

@@ -54,7 +54,7 @@ pub async fn run(
     };
     let table = changed.map_err(|error| change(error, &name))?;
     let size = backend.table_size(&table).await;
-    Ok(describe::answer("TableDescription", context, &table, size))
+    Ok(describe::answer_update(context, &known, &table, size))
 }
 
 /// The settings that a request names.

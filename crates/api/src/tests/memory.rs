@@ -5,6 +5,7 @@
 //! partition key value.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -44,6 +45,7 @@ pub struct Memory {
     changes: Mutex<BTreeMap<PartitionId, Vec<StreamChange>>>,
     archive: Mutex<Archive>,
     backed_up: Mutex<BTreeMap<BackupId, Items>>,
+    holds: AtomicBool,
 }
 
 /// What there is of an archive. The clock stands still, so that one which keeps up needs no history:
@@ -71,6 +73,7 @@ impl Default for Memory {
             changes: Mutex::default(),
             backed_up: Mutex::default(),
             archive: Mutex::new(Archive::KeepsUp { before_ms: 0 }),
+            holds: AtomicBool::new(false),
         };
         let region = Command::InitRegion { region: RegionId::new(1), name: REGION.to_owned() };
         memory.apply(region).expect("the region is new");
@@ -94,6 +97,11 @@ impl Memory {
     /// Changes what there is of an archive.
     pub fn set_archive(&self, archive: Archive) {
         *self.archive.lock().unwrap() = archive;
+    }
+
+    /// Lets no change of a table settle from now on.
+    pub fn hold(&self) {
+        self.holds.store(true, Ordering::Relaxed);
     }
 
     fn planned(&self, partition: &AttributeValue) -> Result<(), BackendError> {
@@ -152,6 +160,9 @@ impl Memory {
     fn change(&self, name: &str, command: Command) -> Result<Arc<TableRecord>, ChangeError> {
         self.apply(command)?;
         let table = self.table(name).ok_or(RegionRefusal::TableNotFound)?;
+        if self.holds.load(Ordering::Relaxed) {
+            return Ok(table);
+        }
         self.settle_indexes(&table);
         for partition in table.partitions.clone() {
             self.apply(Command::StreamStarted { table: table.id, partition }).expect("it is known");

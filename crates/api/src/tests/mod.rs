@@ -5,6 +5,7 @@ mod batches;
 mod compatibility;
 mod errors;
 mod golden;
+mod indexes;
 pub(crate) mod memory;
 mod replicas;
 

@@ -250,11 +250,7 @@ fn indexes_ready(view: &View<'_>, table: &TableRecord) -> bool {
 /// Tables that are being made or changed, of which every partition has a leader, the indexes and the
 /// stream are ready and nothing is still to be restored.
 fn finished_tables(view: &View<'_>) -> Vec<Step> {
-    let pending = |status| match status {
-        TableStatus::Creating | TableStatus::Updating => true,
-        TableStatus::Active | TableStatus::Deleting => false,
-    };
-    let tables = view.state.tables().values().filter(|table| pending(table.status));
+    let tables = view.state.tables().values().filter(|table| table.is_settling());
     let led = tables.filter(|table| table.partitions.iter().all(|p| view.groups.contains_key(p)));
     let filled = led.filter(|table| table.streamless.is_empty() && !table.is_being_restored());
     filled

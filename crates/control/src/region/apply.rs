@@ -7,7 +7,7 @@
 //!
 //! Tested by `region/tests.rs`.
 
-use super::apply_indexes::check_index_changes;
+use super::apply_indexes::{check_index_changes, moves};
 use super::backups::NewBackup;
 use super::command::{Command, CommandResult, Done, PartitionPlacement, Refusal, TableSettings};
 use super::own::{OwnChange, OwnSettings};
@@ -15,7 +15,7 @@ use super::{
     PartitionRecord, RegionState, Replicas, Restore, RestoreSource, STREAM_KEPT_MS, StreamRecord,
     TableRecord,
 };
-use crate::table::{BillingMode, GlobalSnapshot, TableDefinition, TableStatus};
+use crate::table::{BillingMode, GlobalSnapshot, IndexStatus, TableDefinition, TableStatus};
 use meridian_base::limits::TABLES_MAX;
 use meridian_base::{LogIndex, PartitionId, RegionId, TableId};
 use std::collections::BTreeSet;
@@ -259,6 +259,11 @@ impl RegionState {
         match table.status {
             TableStatus::Creating | TableStatus::Updating | TableStatus::Active => {
                 table.status = TableStatus::Active;
+                for index in &mut table.indexes {
+                    if index.status == IndexStatus::Updating {
+                        index.status = IndexStatus::Active;
+                    }
+                }
                 if let Some(of) = table.index_of {
                     self.index_made(of, id);
                 }
@@ -302,7 +307,7 @@ impl RegionState {
             table.status = TableStatus::Updating;
         }
         let id = table.id;
-        self.follow_index_definitions(name);
+        self.follow_index_definitions(name, at_ms);
         Ok(Done::Table(id))
     }
 
@@ -390,11 +395,11 @@ fn note_times(table: &mut TableRecord, after: &TableDefinition, at_ms: u64) {
     if after.billing != before.billing && after.billing == BillingMode::PayPerRequest {
         table.pay_per_request_ms = Some(at_ms);
     }
-    let (Some(old), Some(new)) = (before.throughput, after.throughput) else { return };
-    if new.read_units > old.read_units || new.write_units > old.write_units {
+    let (is_raised, is_lowered) = moves(before.throughput, after.throughput);
+    if is_raised {
         table.throughput_raised_ms = Some(at_ms);
     }
-    if new.read_units < old.read_units || new.write_units < old.write_units {
+    if is_lowered {
         table.throughput_lowered_ms = Some(at_ms);
     }
 }

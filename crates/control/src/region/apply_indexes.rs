@@ -7,12 +7,13 @@
 //!
 //! - An index is ACTIVE only when every partition of its table has filled it.
 //! - Of a table's indexes at most one is made or deleted at a time, unless the whole table is.
+//! - An index whose throughput changes is UPDATING until the planner has seen to the table.
 //!
 //! Tested by `region/tests.rs`.
 
 use super::command::{CommandResult, Done, IndexChange, PartitionPlacement, Refusal};
 use super::{IndexRecord, RegionState, TableRecord};
-use crate::table::{IndexStatus, TableDefinition, TableStatus};
+use crate::table::{GlobalIndexDefinition, IndexStatus, TableDefinition, TableStatus, Throughput};
 use meridian_base::{PartitionId, TableId};
 
 /// Refuses a change of an index that does not exist, or beside another one.
@@ -21,13 +22,20 @@ pub(super) fn check_index_changes(
     changes: &[IndexChange],
 ) -> Result<(), Refusal> {
     for change in changes {
-        let is_busy = |one: &&IndexRecord| one.status != IndexStatus::Active;
+        let is_busy = |one: &&IndexRecord| match one.status {
+            IndexStatus::Creating | IndexStatus::Deleting => true,
+            IndexStatus::Active | IndexStatus::Updating => false,
+        };
+        let known = table.index(change.name());
+        if known.is_some_and(|known| known.status == IndexStatus::Updating) {
+            return Err(Refusal::IndexUpdating);
+        }
         let mut busy = table.indexes.iter().filter(is_busy);
         match change {
             IndexChange::Create(_) if busy.next().is_some() => return Err(Refusal::IndexBusy),
             IndexChange::Create(_) => {}
-            IndexChange::Delete(name) => {
-                let known = table.index(name).ok_or(Refusal::IndexNotFound)?;
+            IndexChange::Delete(_) => {
+                let known = known.ok_or(Refusal::IndexNotFound)?;
                 let others = busy.any(|one| one.id != known.id);
                 if others || known.status == IndexStatus::Deleting {
                     return Err(Refusal::IndexBusy);
@@ -92,6 +100,8 @@ impl RegionState {
             status: IndexStatus::Creating,
             backfilling: false,
             unfilled,
+            throughput_raised_ms: None,
+            throughput_lowered_ms: None,
         });
         Ok(Done::Table(index))
     }
@@ -125,12 +135,12 @@ impl RegionState {
     }
 
     /// Brings the records to what the definition says; those that it does not name begin to go.
-    pub(super) fn follow_index_definitions(&mut self, name: &str) {
+    pub(super) fn follow_index_definitions(&mut self, name: &str, at_ms: u64) {
         let Some(table) = self.tables.get_mut(name) else { return };
         let mut going = Vec::new();
         for record in &mut table.indexes {
             match table.definition.global_index(&record.definition.index.name) {
-                Some(wanted) => record.definition.clone_from(wanted),
+                Some(wanted) => record.follow(wanted, at_ms),
                 None => {
                     record.status = IndexStatus::Deleting;
                     record.backfilling = false;
@@ -162,4 +172,24 @@ impl RegionState {
             own.index_insights.retain(|name, _| indexes.iter().any(|one| one.name() == name));
         }
     }
+}
+
+impl IndexRecord {
+    fn follow(&mut self, wanted: &GlobalIndexDefinition, at_ms: u64) {
+        let (is_raised, is_lowered) = moves(self.definition.throughput, wanted.throughput);
+        self.throughput_raised_ms = is_raised.then_some(at_ms).or(self.throughput_raised_ms);
+        self.throughput_lowered_ms = is_lowered.then_some(at_ms).or(self.throughput_lowered_ms);
+        if self.status == IndexStatus::Active && wanted.is_updated_from(&self.definition) {
+            self.status = IndexStatus::Updating;
+        }
+        self.definition.clone_from(wanted);
+    }
+}
+
+/// Whether provisioned throughput is raised, and whether it is lowered.
+pub(super) fn moves(before: Option<Throughput>, after: Option<Throughput>) -> (bool, bool) {
+    let (Some(old), Some(new)) = (before, after) else { return (false, false) };
+    let is_raised = new.read_units > old.read_units || new.write_units > old.write_units;
+    let is_lowered = new.read_units < old.read_units || new.write_units < old.write_units;
+    (is_raised, is_lowered)
 }

@@ -240,8 +240,11 @@ impl TableSettings {
             deletion_protection: self.deletion_protection.unwrap_or(before.deletion_protection),
         };
         self.indexes.iter().for_each(|change| change.apply_to(&mut after));
-        if billing == BillingMode::PayPerRequest {
-            after.global_indexes.iter_mut().for_each(|one| one.throughput = None);
+        for one in &mut after.global_indexes {
+            match billing {
+                BillingMode::PayPerRequest => one.throughput = None,
+                BillingMode::Provisioned => one.on_demand = OnDemandMaximum::default(),
+            }
         }
         after.drop_unused_attributes();
         after
@@ -252,17 +255,21 @@ impl TableSettings {
         *self == TableSettings::default()
     }
 
-    /// True when nothing changes but what takes effect at once, so that the table stays ACTIVE.
+    /// True when nothing changes but what takes effect at once, or what makes only an index UPDATING:
+    /// the table stays ACTIVE.
     pub fn is_at_once(&self) -> bool {
-        *self
-            == TableSettings {
-                ttl: self.ttl.clone(),
-                deletion_protection: self.deletion_protection,
-                on_demand: self.on_demand,
-                warm: self.warm,
-                encryption: self.encryption.clone(),
-                ..TableSettings::default()
-            }
+        let is_update = |change: &IndexChange| matches!(change, IndexChange::Update { .. });
+        self.indexes.iter().all(is_update)
+            && *self
+                == TableSettings {
+                    ttl: self.ttl.clone(),
+                    deletion_protection: self.deletion_protection,
+                    on_demand: self.on_demand,
+                    warm: self.warm,
+                    encryption: self.encryption.clone(),
+                    indexes: self.indexes.clone(),
+                    ..TableSettings::default()
+                }
     }
 }
 
@@ -588,6 +595,9 @@ pub enum Refusal {
     /// Another index of the table is being made or deleted, or this one is.
     #[error("an index of the table is being made or deleted")]
     IndexBusy,
+    /// The index is UPDATING.
+    #[error("the index is being updated")]
+    IndexUpdating,
     /// No such index.
     #[error("no such index")]
     IndexNotFound,

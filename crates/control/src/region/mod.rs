@@ -20,6 +20,8 @@ mod backup_tests;
 mod backups;
 mod catalog;
 mod command;
+#[cfg(test)]
+mod index_tests;
 mod own;
 #[cfg(test)]
 mod restore_tests;
@@ -172,6 +174,12 @@ pub struct IndexRecord {
     /// The table's partitions whose items are not all in it yet.
     #[serde(with = "stored::id_list")]
     pub unfilled: Vec<PartitionId>,
+    /// When throughput was last raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput_raised_ms: Option<u64>,
+    /// When throughput was last lowered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput_lowered_ms: Option<u64>,
 }
 
 impl IndexRecord {
@@ -203,6 +211,17 @@ impl TableRecord {
     /// True while partitions are still to be filled from an archive.
     pub fn is_being_restored(&self) -> bool {
         self.restore.as_ref().is_some_and(|restore| !restore.pending.is_empty())
+    }
+
+    /// True while it is being made or changed, or an index of it is being changed.
+    pub fn is_settling(&self) -> bool {
+        match self.status {
+            TableStatus::Creating | TableStatus::Updating => true,
+            TableStatus::Active => {
+                self.indexes.iter().any(|index| index.status == IndexStatus::Updating)
+            }
+            TableStatus::Deleting => false,
+        }
     }
 
     /// True when item requests are answered: from ACTIVE until deletion begins.

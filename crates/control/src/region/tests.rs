@@ -115,7 +115,7 @@ pub(super) fn delete(name: &str) -> Command {
     Command::DeleteTable { name: name.to_owned(), force: false, backup_ms: None }
 }
 
-fn update(settings: TableSettings) -> Command {
+pub(super) fn update(settings: TableSettings) -> Command {
     Command::UpdateTable { name: "t".to_owned(), settings, at_ms: 2_000 }
 }
 
