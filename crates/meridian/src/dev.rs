@@ -60,7 +60,6 @@ pub fn config(args: &DevArgs) -> anyhow::Result<NodeConfig> {
         disk_free_bytes_min: meridian_server::config::DISK_FREE_BYTES_MIN_DEFAULT,
         region_failure_policy: FailurePolicy::Manual,
         silence: Duration::from_millis(meridian_server::config::SILENCE_MS_DEFAULT),
-        clock_skew_max: Duration::from_millis(meridian_server::config::CLOCK_SKEW_MS_DEFAULT),
         archive: (!args.in_memory).then(|| archive::config_in(&data_dir)),
         restore_bytes_per_s_max: 0,
         log_format: LogFormat::Text,

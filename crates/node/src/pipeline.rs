@@ -43,7 +43,8 @@ const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 const IN_FLIGHT_MAX: usize = 8;
 /// How far clocks of a region may be apart before a node gives up its leaderships; a new
 /// incarnation's floor stands above what a predecessor with such a clock may have promised, and no
-/// commit time is closed before it is over on such a clock.
+/// commit time is closed before it is over on such a clock. It is no setting: a leader reckons with
+/// the clocks that other nodes were allowed, so that all must be allowed the same.
 pub const CLOCK_APART_MS_MAX: u64 = 250;
 /// How often parked changes are looked at.
 const UNPARK_EVERY: Duration = Duration::from_millis(100);

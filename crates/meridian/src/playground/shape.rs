@@ -10,9 +10,8 @@
 use crate::cli::PlaygroundArgs;
 use anyhow::{Context, bail, ensure};
 use meridian_server::config::{
-    Address, ArchiveConfig, CLOCK_SKEW_MS_DEFAULT, DISK_FREE_BYTES_MIN_DEFAULT, EngineChoice,
-    FailurePolicy, LogFormat, NodeConfig, PARTITIONS_DEFAULT, RouterConfig, RouterRegion,
-    SILENCE_MS_DEFAULT,
+    Address, ArchiveConfig, DISK_FREE_BYTES_MIN_DEFAULT, EngineChoice, FailurePolicy, LogFormat,
+    NodeConfig, PARTITIONS_DEFAULT, RouterConfig, RouterRegion, SILENCE_MS_DEFAULT,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -170,7 +169,6 @@ impl Shape {
             disk_free_bytes_min: DISK_FREE_BYTES_MIN_DEFAULT,
             region_failure_policy: FailurePolicy::Auto,
             silence: Duration::from_millis(SILENCE_MS_DEFAULT),
-            clock_skew_max: Duration::from_millis(CLOCK_SKEW_MS_DEFAULT),
             archive: Some(archive),
             restore_bytes_per_s_max: 0,
             log_format: LogFormat::Text,

@@ -24,9 +24,7 @@ pub use field::{ConfigErrors, FieldDoc, Problem, markdown};
 pub use node::{
     ArchiveConfig, EngineChoice, FailurePolicy, LogFormat, NODE_FIELDS, NodeConfig, read_key,
 };
-pub use node::{
-    CLOCK_SKEW_MS_DEFAULT, DISK_FREE_BYTES_MIN_DEFAULT, PARTITIONS_DEFAULT, SILENCE_MS_DEFAULT,
-};
+pub use node::{DISK_FREE_BYTES_MIN_DEFAULT, PARTITIONS_DEFAULT, SILENCE_MS_DEFAULT};
 pub use overrides::Overrides;
 pub use router::{ROUTER_FIELDS, RouterConfig, RouterRegion};
 

@@ -93,12 +93,6 @@ pub const NODE_FIELDS: &[FieldDoc] = &[
         "With `auto`: how long a region must be silent.",
     ),
     doc(
-        "clock_skew_ms_max",
-        "an integer from 10 to 60000",
-        "`250`",
-        "A node whose clock differs from its peers by more gives up its leaderships.",
-    ),
-    doc(
         "archive_dir",
         "a path",
         "none",
@@ -157,7 +151,6 @@ struct RawNodeConfig {
     disk_free_bytes_min: Field<u64>,
     region_failure_policy: Field<String>,
     silence_ms: Field<u64>,
-    clock_skew_ms_max: Field<u64>,
     archive_dir: Field<PathBuf>,
     archive_key_file: Field<PathBuf>,
     restore_bytes_per_s_max: Field<u64>,
@@ -297,8 +290,6 @@ pub struct NodeConfig {
     pub region_failure_policy: FailurePolicy,
     /// How long a region must be silent.
     pub silence: Duration,
-    /// Largest accepted difference between the clocks of a region's nodes.
-    pub clock_skew_max: Duration,
     /// Where the point-in-time archive is; none where none is kept.
     pub archive: Option<ArchiveConfig>,
     /// Bytes a second that restores write at most; 0 for no limit.
@@ -353,7 +344,6 @@ impl NodeConfig {
             format!("disk_free_bytes_min = {}", self.disk_free_bytes_min),
             format!("region_failure_policy = \"{policy}\""),
             format!("silence_ms = {}", self.silence.as_millis()),
-            format!("clock_skew_ms_max = {}", self.clock_skew_max.as_millis()),
             format!("restore_bytes_per_s_max = {}", self.restore_bytes_per_s_max),
             format!("log_format = \"{format}\""),
             format!("log_level = {}", quoted(&self.log_level)),
@@ -423,7 +413,6 @@ fn validate(raw: RawNodeConfig) -> Result<NodeConfig, ConfigErrors> {
         given => r.parsed("region_failure_policy", given),
     };
     let silence_ms = r.or("silence_ms", raw.silence_ms, SILENCE_MS_DEFAULT);
-    let clock_skew_ms = r.or("clock_skew_ms_max", raw.clock_skew_ms_max, CLOCK_SKEW_MS_DEFAULT);
     let log_format = match raw.log_format {
         Field::Absent => Some(LogFormat::Text),
         given => r.parsed("log_format", given),
@@ -432,7 +421,6 @@ fn validate(raw: RawNodeConfig) -> Result<NodeConfig, ConfigErrors> {
     r.within("partitions", partitions, 1..=256);
     r.within("latency_ms", latency_ms, 0..=10_000);
     r.within("silence_ms", silence_ms, 500..=3_600_000);
-    r.within("clock_skew_ms_max", clock_skew_ms, 10..=60_000);
 
     let listens = [&client, &admin, &peer].into_iter().flatten().map(|l| l.listen);
     let exposed = listens.filter(|l| !l.ip().is_loopback()).map(|l| l.to_string());
@@ -467,7 +455,6 @@ fn validate(raw: RawNodeConfig) -> Result<NodeConfig, ConfigErrors> {
             disk_free_bytes_min,
             region_failure_policy: policy,
             silence: Duration::from_millis(silence_ms),
-            clock_skew_max: Duration::from_millis(clock_skew_ms),
             archive,
             restore_bytes_per_s_max,
             log_format,
@@ -482,8 +469,6 @@ pub const PARTITIONS_DEFAULT: u32 = 4;
 pub const DISK_FREE_BYTES_MIN_DEFAULT: u64 = 256 * 1024 * 1024;
 /// Silence after which `auto` marks a region Lost, unless set.
 pub const SILENCE_MS_DEFAULT: u64 = 3_000;
-/// Largest difference between clocks of a region (architecture, section 6).
-pub const CLOCK_SKEW_MS_DEFAULT: u64 = 250;
 
 /// Reads the access keys of clients, where a file is named.
 fn credentials(r: &mut Reading, field: Field<PathBuf>) -> (Option<PathBuf>, Option<Credentials>) {
