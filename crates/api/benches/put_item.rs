@@ -189,6 +189,8 @@ fn table() -> Arc<TableRecord> {
         warm: None,
         encryption: None,
         ttl: None,
+        overrides: std::collections::BTreeMap::new(),
+        scaling: Vec::new(),
     };
     let place = || "here:1".to_owned();
     let addresses = NodeAddresses { peer: place(), client: place(), admin: place() };

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use meridian_control::region::TableRecord;
+use meridian_control::replica_settings::ReadOverride;
 use meridian_control::table::{
     BillingMode, Encryption, GLOBAL_TABLE_VERSION, GlobalSnapshot, IndexStatus, OnDemandMaximum,
     ReplicaStatus, StreamView, TableClass, TableStatus, Throughput,
@@ -55,6 +56,7 @@ fn whole(
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     let mut object = Object::open(&mut out);
+    let table = &table.in_region(&context.region);
     write(object.key(member), context, table, size, Some(warming));
     object.close();
     out
@@ -354,12 +356,48 @@ fn replicas(
     let mut list = Array::open(object.key("Replicas"));
     for (region, status) in &global.replicas {
         let mut one = Object::open(list.element());
+        replica_reads(&mut one, table, region);
         one.text("RegionName", region);
         let status = replica_status(context, table, region, *status);
         one.text("ReplicaStatus", replica_status_name(status));
+        if let Some(class) = table.definition.overrides.get(region).and_then(|own| own.class) {
+            let mut summary = Object::open(one.key("ReplicaTableClassSummary"));
+            summary.text("TableClass", class_name(class));
+            summary.close();
+        }
         one.close();
     }
     list.close();
+}
+
+/// What a replica reads otherwise than the table, and all indexes with what they do.
+fn replica_reads(object: &mut Object<'_>, table: &TableRecord, region: &str) {
+    let overrides = table.definition.overrides.get(region);
+    if !table.definition.global_indexes.is_empty() {
+        let mut list = Array::open(object.key("GlobalSecondaryIndexes"));
+        for index in &table.definition.global_indexes {
+            let mut one = Object::open(list.element());
+            one.text("IndexName", &index.index.name);
+            let read = overrides.and_then(|own| own.indexes.get(&index.index.name));
+            read_override(&mut one, read.copied().unwrap_or_default());
+            one.close();
+        }
+        list.close();
+    }
+    read_override(object, overrides.map(|own| own.read).unwrap_or_default());
+}
+
+fn read_override(object: &mut Object<'_>, read: ReadOverride) {
+    if let Some(units) = read.on_demand {
+        let mut shown = Object::open(object.key("OnDemandThroughputOverride"));
+        shown.number("MaxReadRequestUnits", units);
+        shown.close();
+    }
+    if let Some(units) = read.provisioned {
+        let mut shown = Object::open(object.key("ProvisionedThroughputOverride"));
+        shown.number("ReadCapacityUnits", units);
+        shown.close();
+    }
 }
 
 /// The status of a replica. The own region's follows the table, of which this region knows best.

@@ -107,6 +107,9 @@ pub async fn answer(
         }
         Operation::UpdateItem => ops::update_item::run(backend, fields).await,
         Operation::UpdateTable => ops::update_table::run(backend, context, fields).await,
+        Operation::UpdateTableReplicaAutoScaling => {
+            ops::update_table_replica_auto_scaling::run(backend, context, fields).await
+        }
         Operation::UpdateTimeToLive => ops::update_time_to_live::run(backend, fields).await,
         Operation::CancelBulkOperation
         | Operation::DescribeBulkOperation
@@ -121,7 +124,6 @@ pub async fn answer(
         | Operation::ListImports
         | Operation::SearchVectors
         | Operation::StartBulkPutItems
-        | Operation::UpdateKinesisStreamingDestination
-        | Operation::UpdateTableReplicaAutoScaling => Err(crate::unbuilt::operation(operation)),
+        | Operation::UpdateKinesisStreamingDestination => Err(crate::unbuilt::operation(operation)),
     }
 }

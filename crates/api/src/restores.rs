@@ -99,6 +99,8 @@ impl Overrides {
             warm: None,
             encryption,
             ttl: None,
+            overrides: std::collections::BTreeMap::new(),
+            scaling: Vec::new(),
         };
         restored.drop_unused_attributes();
         Ok(restored)

@@ -48,7 +48,12 @@ pub fn throughput_required() -> ApiError {
 
 /// Takes `TableClass`.
 pub fn class(fields: &mut Fields) -> Result<Option<TableClass>, ApiError> {
-    match fields.take_text("TableClass").as_deref() {
+    class_member(fields, "TableClass")
+}
+
+/// Takes a `TableClass` under another name.
+pub fn class_member(fields: &mut Fields, member: &str) -> Result<Option<TableClass>, ApiError> {
+    match fields.take_text(member).as_deref() {
         None => Ok(None),
         Some("STANDARD") => Ok(Some(TableClass::Standard)),
         Some("STANDARD_INFREQUENT_ACCESS") => Ok(Some(TableClass::StandardInfrequentAccess)),

@@ -1,7 +1,8 @@
 //! What the answer to UpdateTable shows of changes that the service makes after it.
 //!
 //! On the service an index whose throughput changes is UPDATING with the throughput that it had, and
-//! warm throughput is UPDATING with the values that it had, while the table stays ACTIVE. Here the
+//! warm throughput is UPDATING with the values that it had, while the table stays ACTIVE; what a replica
+//! is to have of its own is not shown yet. Here the
 //! change is made when the answer is given; the answer is the service's all the same.
 //!
 //! Tested by `global_indexes.txt` and `table_settings.txt`.
@@ -33,6 +34,7 @@ pub fn shown(before: &TableRecord, after: &TableRecord) -> (TableRecord, Warming
         table.definition.warm = Some(warm(before));
         warming.table = true;
     }
+    table.definition.overrides.clone_from(&before.definition.overrides);
     let billing = (before.definition.billing, after.definition.billing);
     for index in &mut table.indexes {
         let Some(old) = before.index(index.name()) else { continue };

@@ -18,6 +18,7 @@ pub mod global;
 pub mod node;
 pub mod planner;
 pub mod region;
+pub mod replica_settings;
 pub mod stored;
 pub mod table;
 pub mod time;

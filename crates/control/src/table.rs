@@ -10,6 +10,7 @@
 //!
 //! Tested beside the code and by `region/tests.rs`.
 
+use crate::replica_settings::{Dimension, ReplicaOverrides, Scaling};
 use crate::stored;
 use meridian_model::{GlobalIndex, KeyAttribute, KeyKind, KeySchema, LocalIndex};
 use serde::{Deserialize, Serialize};
@@ -142,6 +143,12 @@ pub struct TableDefinition {
     /// `TimeToLiveSpecification`: the attribute that says when an item expires; none when it is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
+    /// What replicas of a global table have of their own, by region.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<String, ReplicaOverrides>,
+    /// Auto scaling of a global table, in the order of the dimensions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaling: Vec<(Dimension, Scaling)>,
 }
 
 /// Why a definition cannot be stored. The `api` crate refuses all of these before, with DynamoDB's

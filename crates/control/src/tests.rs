@@ -10,6 +10,7 @@ use crate::region::{
     self, ExpectedPolicy, InsightsMode, Learner, OwnChange, RegionState, Replicas, Setting,
     TableSettings,
 };
+use crate::replica_settings::{Dimension, ReadOverride, ReplicaOverrides, Scaling};
 use crate::stored::Stored;
 use crate::table::{
     BillingMode, DefinitionError, Encryption, GlobalSnapshot, OnDemandMaximum, ReplicaStatus,
@@ -19,6 +20,7 @@ use meridian_base::codec::DecodeError;
 use meridian_base::{LogIndex, NodeId, PartitionId, RegionId, TableId};
 use meridian_model::{IndexProjection, KeyAttribute, KeyKind, LocalIndex};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 fn check<T: Stored + PartialEq + Debug>(file: &str, sample: &[u8], values: &[T]) {
@@ -80,8 +82,8 @@ fn region_commands() -> Vec<region::Command> {
             created_ms: 1_700_000_000_000,
         },
         Command::TableActive { table },
-        Command::UpdateTable { name: name(), settings, at_ms: 5 },
-        Command::UpdateTable { name: name(), settings: unset, at_ms: 6 },
+        Command::UpdateTable { name: name(), settings: Box::new(settings), at_ms: 5 },
+        Command::UpdateTable { name: name(), settings: Box::new(unset), at_ms: 6 },
         Command::SetGlobal { table, global: None },
         Command::DeleteTable { name: name(), force: true, backup_ms: None },
         Command::TableGone { table },
@@ -239,6 +241,28 @@ fn samples_of_version_1_are_read_and_written() {
     check("global-state-1", global_state_1, &[global_state()]);
 }
 
+fn overrides() -> BTreeMap<String, ReplicaOverrides> {
+    let own = ReplicaOverrides {
+        read: ReadOverride { provisioned: Some(9), on_demand: None },
+        class: Some(TableClass::Standard),
+        indexes: BTreeMap::new(),
+    };
+    BTreeMap::from([("eu-west-1".to_owned(), own)])
+}
+
+fn scaling() -> Scaling {
+    Scaling {
+        units_min: 1,
+        units_max: 2,
+        role: Some("role".to_owned()),
+        policy: Some("policy".to_owned()),
+        is_scale_in_disabled: Some(true),
+        scale_in_cooldown_s: Some(-1),
+        scale_out_cooldown_s: None,
+        target_bits: 55.5f64.to_bits(),
+    }
+}
+
 /// What came after the samples of version 1: none of it is in the bytes where it is not used.
 #[test]
 fn later_settings_round_trip() {
@@ -258,6 +282,8 @@ fn later_settings_round_trip() {
         on_demand: OnDemandMaximum { read_units: Some(7), write_units: None },
         warm: Some(Throughput { read_units: 9, write_units: 8 }),
         encryption: Some(Encryption { key: Some("k".to_owned()) }),
+        overrides: overrides(),
+        scaling: vec![(Dimension { region: Some("eu-west-1".to_owned()), index: None }, scaling())],
         ..full_definition()
     };
     let tags = [("k".to_owned(), "v".to_owned())].into();
@@ -280,7 +306,7 @@ fn later_settings_round_trip() {
     let changes = own.iter().cloned();
     let changes = changes.map(|change| region::Command::ChangeOwn { name: name(), change, at_ms });
     let commands = changes.chain([
-        region::Command::UpdateTable { name: name(), settings, at_ms },
+        region::Command::UpdateTable { name: name(), settings: Box::new(settings), at_ms },
         region::Command::CreateTable {
             name: name(),
             definition: Box::new(definition),

@@ -239,7 +239,7 @@ impl Backend for Node {
         let (own, shared) = if is_global { settings.divided() } else { (settings, None) };
         if !own.is_empty() {
             let name = name.to_owned();
-            self.change(&Command::UpdateTable { name, settings: own, at_ms }).await?;
+            self.change(&Command::UpdateTable { name, settings: Box::new(own), at_ms }).await?;
         }
         if let Some(shared) = shared {
             self.change_definition_globally(name, &shared).await?;

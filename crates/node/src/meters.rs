@@ -22,6 +22,7 @@ use meridian_api::capacity::Consumed;
 use meridian_api::transact::CancelReason;
 use meridian_base::TableId;
 use meridian_control::region::{IndexRecord, TableRecord};
+use meridian_control::replica_settings::ReadOverride;
 use meridian_control::table::{BillingMode, IndexStatus, OnDemandMaximum, Throughput};
 use meridian_raft::rt;
 use meridian_wire::arn::{index_arn, table_arn};
@@ -71,14 +72,38 @@ fn limit(
     rate.map(|rate| Limit { rate, on_demand })
 }
 
-fn table_limit(table: &TableRecord, access: Access) -> Option<Limit> {
+fn table_limit(table: &TableRecord, access: Access, region: &str) -> Option<Limit> {
     let definition = &table.definition;
-    limit(definition.billing, definition.throughput, definition.on_demand, access)
+    let own = definition.overrides.get(region).map(|own| own.read);
+    let units = (definition.throughput, definition.on_demand);
+    overridden(limit(definition.billing, units.0, units.1, access), own, access)
 }
 
-fn index_limit(table: &TableRecord, index: &IndexRecord, access: Access) -> Option<Limit> {
+fn index_limit(
+    table: &TableRecord,
+    index: &IndexRecord,
+    access: Access,
+    region: &str,
+) -> Option<Limit> {
     let definition = &index.definition;
-    limit(table.definition.billing, definition.throughput, definition.on_demand, access)
+    let own = table.definition.overrides.get(region);
+    let own = own.and_then(|own| own.indexes.get(index.name()).copied());
+    let units = (definition.throughput, definition.on_demand);
+    overridden(limit(table.definition.billing, units.0, units.1, access), own, access)
+}
+
+/// The limit of reads that the region has of its own. Which of the two there can be follows from the
+/// billing mode.
+fn overridden(limit: Option<Limit>, own: Option<ReadOverride>, access: Access) -> Option<Limit> {
+    match (own, access) {
+        (Some(ReadOverride { provisioned: Some(rate), .. }), Access::Read) => {
+            Some(Limit { rate, on_demand: false })
+        }
+        (Some(ReadOverride { on_demand: Some(rate), .. }), Access::Read) => {
+            Some(Limit { rate, on_demand: true })
+        }
+        (_, Access::Read | Access::Write) => limit,
+    }
 }
 
 /// What this node holds of one bucket.
@@ -151,8 +176,8 @@ impl Node {
         access: Access,
     ) -> Result<(), BackendError> {
         let (id, limit) = match index {
-            None => (table.id, table_limit(table, access)),
-            Some(index) => (index.id, index_limit(table, index, access)),
+            None => (table.id, table_limit(table, access, &self.options.region)),
+            Some(index) => (index.id, index_limit(table, index, access, &self.options.region)),
         };
         let Some(limit) = limit else { return Ok(()) };
         let passes = match self.meters.look(id, access, limit) {
@@ -198,12 +223,15 @@ impl Node {
 
     /// Notes what a request used, which is worked out only where there is a limit.
     pub fn charge(&self, table: &TableRecord, access: Access, used: impl FnOnce() -> Consumed) {
-        let is_limited = |index: &IndexRecord| index_limit(table, index, access).is_some();
-        if table_limit(table, access).is_none() && !table.indexes.iter().any(is_limited) {
+        let is_limited =
+            |index: &IndexRecord| index_limit(table, index, access, &self.options.region).is_some();
+        if table_limit(table, access, &self.options.region).is_none()
+            && !table.indexes.iter().any(is_limited)
+        {
             return;
         }
         let used = used();
-        if table_limit(table, access).is_some() {
+        if table_limit(table, access, &self.options.region).is_some() {
             let units = used.table + used.local.values().sum::<f64>();
             self.meters.use_up(table.id, access, units);
         }

@@ -43,6 +43,15 @@ pub fn table_name(name_or_arn: &str) -> &str {
     parts.nth(2).and_then(|resource| resource.strip_prefix("table/")).unwrap_or(name_or_arn)
 }
 
+/// The ARN of the role that scales tables where no other is named.
+pub fn scaling_role_arn() -> String {
+    format!(
+        "arn:aws:iam::{ACCOUNT_ID}:role/aws-service-role/\
+         dynamodb.application-autoscaling.amazonaws.com/\
+         AWSServiceRoleForApplicationAutoScaling_DynamoDBTable"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -76,6 +76,8 @@ fn definition(fields: &mut Fields) -> Result<TableDefinition, ApiError> {
         warm,
         encryption: settings::encryption(fields)?.applied_to(&None),
         ttl: None,
+        overrides: std::collections::BTreeMap::new(),
+        scaling: Vec::new(),
     })
 }
 

@@ -50,4 +50,5 @@ pub mod update_global_table;
 pub mod update_global_table_settings;
 pub mod update_item;
 pub mod update_table;
+pub mod update_table_replica_auto_scaling;
 pub mod update_time_to_live;

@@ -2,16 +2,19 @@
 //!
 //! Tested by the golden transcripts.
 
+use std::collections::BTreeMap;
+
 use meridian_control::region::{Setting, TableRecord, TableSettings};
 use meridian_control::table::{BillingMode, Encryption, TableClass, TableStatus, Throughput};
 use meridian_model::KeyAttribute;
 use meridian_wire::{ApiError, Fields};
 
-use crate::backend::{Backend, ReplicaChange};
+use crate::backend::Backend;
 use crate::context::RequestContext;
 use crate::describe::encryption_key;
-use crate::errors::{change, in_use, invalid, invalid_parameter, replica_exists, table_not_found};
+use crate::errors::{change, in_use, invalid, invalid_parameter, table_not_found};
 use crate::index_updates::{self, IndexUpdate};
+use crate::replica_updates::{self, ReplicaUpdates};
 use crate::settings::{Asking, Of, StreamSetting};
 use crate::{describe, keys, settings, tables, unbuilt};
 
@@ -31,9 +34,9 @@ pub async fn run(
 ) -> Result<Vec<u8>, ApiError> {
     unbuilt::parameters(&fields, &UNBUILT)?;
     let name = tables::take_name(&mut fields);
-    let replicas = replica_changes(&mut fields)?;
+    let replicas = replica_updates::take(&mut fields)?;
     let asked = Asked::take(&mut fields)?;
-    if replicas.is_empty() && asked.is_empty() {
+    if replicas.is_none() && asked.is_empty() {
         return Err(invalid(
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, \
              GlobalSecondaryIndexUpdates, SSESpecification, ReplicaUpdates, \
@@ -41,16 +44,24 @@ pub async fn run(
              DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required",
         ));
     }
-    asked.check_together(!replicas.is_empty())?;
+    asked.check_together(!replicas.is_none())?;
     let known = backend.table(&name).ok_or_else(|| table_not_found(&name))?;
     if known.status != TableStatus::Active {
         return Err(in_use(known.status, &name));
     }
-    let changed = if replicas.is_empty() {
-        backend.update_table(&name, asked.settings(&known, context)?).await
-    } else {
-        check_replicas(&replicas, &known, context)?;
-        backend.update_replicas(&name, replicas).await
+    let changed = match replicas {
+        ReplicaUpdates::None => {
+            let own = known.in_region(&context.region);
+            backend.update_table(&name, asked.settings(&own, context)?).await
+        }
+        ReplicaUpdates::Members(changes) => {
+            replica_updates::check_members(&changes, &known, context)?;
+            backend.update_replicas(&name, changes).await
+        }
+        ReplicaUpdates::Overrides(overrides) => {
+            let settings = replica_updates::settings(overrides, &known, context)?;
+            backend.update_table(&name, settings).await
+        }
     };
     let table = changed.map_err(|error| change(error, &name))?;
     let size = backend.table_size(&table).await;
@@ -251,6 +262,8 @@ impl Asked {
             warm: asked_warm.or(kept),
             encryption: self.encryption,
             ttl: Setting::Keep,
+            overrides: BTreeMap::new(),
+            scaling: Vec::new(),
         })
     }
 
@@ -306,63 +319,4 @@ fn unchanged(current: Throughput) -> ApiError {
          table: {write_units}. Requested WriteCapacityUnits: {write_units}. Refer to the Amazon \
          DynamoDB Developer Guide for current limits and how to request higher limits."
     ))
-}
-
-fn replica_changes(fields: &mut Fields) -> Result<Vec<ReplicaChange>, ApiError> {
-    let updates = fields.take_list("ReplicaUpdates").unwrap_or_default();
-    updates.into_iter().map(|node| replica_change(node.into_fields())).collect()
-}
-
-fn replica_change(mut update: Fields) -> Result<ReplicaChange, ApiError> {
-    unbuilt::parameters(&update, &["Update", "Disassociate"])?;
-    match (update.take_fields("Create"), update.take_fields("Delete")) {
-        (Some(mut create), None) => {
-            let region = create.take_text("RegionName").unwrap_or_default();
-            let rest: Vec<&str> = create.present().collect();
-            unbuilt::parameters(&create, &rest)?;
-            Ok(ReplicaChange::Create(region))
-        }
-        (None, Some(mut delete)) => {
-            Ok(ReplicaChange::Delete(delete.take_text("RegionName").unwrap_or_default()))
-        }
-        (None, None) => Err(invalid(
-            "There are no actions specified in the Replica Update Action of the request.",
-        )),
-        (Some(_), Some(_)) => Err(invalid(
-            "Update table operation with more than one type of replica actions not allowed.",
-        )),
-    }
-}
-
-fn check_replicas(
-    changes: &[ReplicaChange],
-    table: &TableRecord,
-    context: &RequestContext,
-) -> Result<(), ApiError> {
-    let is_replica = |region: &str| {
-        table.global.as_ref().is_some_and(|global| global.replicas.contains_key(region))
-    };
-    let mut regions = Vec::new();
-    for replica in changes {
-        let region = match replica {
-            ReplicaChange::Create(region) if *region == context.region || is_replica(region) => {
-                return Err(replica_exists(&table.name));
-            }
-            ReplicaChange::Delete(region) if !is_replica(region) => {
-                return Err(invalid(format!(
-                    "Update global table operation failed because one or more replicas were not \
-                     part of the global table. Please retry the request without these replicas: \
-                     [{region}]."
-                )));
-            }
-            ReplicaChange::Create(region) | ReplicaChange::Delete(region) => region,
-        };
-        if regions.contains(&region) {
-            return Err(invalid_parameter(format!(
-                "Only one replica update per region is allowed: {region}"
-            )));
-        }
-        regions.push(region);
-    }
-    Ok(())
 }

@@ -99,6 +99,15 @@ impl Memory {
         *self.archive.lock().unwrap() = archive;
     }
 
+    /// Ends the making of a table's replicas.
+    pub fn activate_replicas(&self, name: &str) {
+        let table = self.table(name).expect("it is known");
+        let mut global = table.global.clone().expect("it has replicas");
+        global.replicas.values_mut().for_each(|status| *status = ReplicaStatus::Active);
+        self.apply(Command::SetGlobal { table: table.id, global: Some(global) })
+            .expect("it is known");
+    }
+
     /// Lets no change of a table settle from now on.
     pub fn hold(&self) {
         self.holds.store(true, Ordering::Relaxed);
@@ -255,7 +264,11 @@ impl Backend for Memory {
     ) -> Result<Arc<TableRecord>, ChangeError> {
         self.change(
             name,
-            Command::UpdateTable { name: name.to_owned(), settings, at_ms: NOW_MS + 1000 },
+            Command::UpdateTable {
+                name: name.to_owned(),
+                settings: Box::new(settings),
+                at_ms: NOW_MS + 1000,
+            },
         )
     }
 

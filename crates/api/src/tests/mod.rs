@@ -8,6 +8,7 @@ mod golden;
 mod indexes;
 pub(crate) mod memory;
 mod replicas;
+mod scaling;
 
 use crate::{RequestContext, handle};
 use memory::Memory;

@@ -48,6 +48,9 @@ async fn replicas_that_contradict_the_table_are_refused() {
         r#"{"Create":{"RegionName":"a"}},{"Create":{"RegionName":"a"}}"#,
         r#"{"Create":{"RegionName":"a","TableClassOverride":"STANDARD"}}"#,
         r#"{"Create":{"RegionName":"a"},"Delete":{"RegionName":"us-test-1"}}"#,
+        r#"{"Delete":{"RegionName":"eu-test-1"}}"#,
+        r#"{"Create":{"RegionName":"a"}},
+           {"Update":{"RegionName":"us-test-1","TableClassOverride":"STANDARD"}}"#,
         r#"{"Disassociate":{"RegionName":"us-test-1"}}"#,
     ] {
         let refused = update(&memory, changes).await;
@@ -114,4 +117,123 @@ async fn the_operations_of_2017_are_about_the_same_tables() {
         assert_eq!(replica["ReplicaProvisionedWriteCapacityUnits"], 7);
         assert_eq!(replica["ReplicaBillingModeSummary"]["BillingMode"], "PROVISIONED");
     }
+}
+
+/// A provisioned table `replicas` with an index `idx` and an ACTIVE replica in `us-test-1`.
+async fn with_replica() -> Memory {
+    let memory = Memory::default();
+    let make = r#"{"TableName":"replicas","KeySchema":[{"AttributeName":"a","KeyType":"HASH"}],
+        "AttributeDefinitions":[{"AttributeName":"a","AttributeType":"S"}],
+        "ProvisionedThroughput":{"ReadCapacityUnits":5,"WriteCapacityUnits":5},
+        "GlobalSecondaryIndexes":[{"IndexName":"idx","Projection":{"ProjectionType":"ALL"},
+            "KeySchema":[{"AttributeName":"a","KeyType":"HASH"}],
+            "ProvisionedThroughput":{"ReadCapacityUnits":5,"WriteCapacityUnits":5}}]}"#;
+    ask(&memory, Operation::CreateTable, make).await.unwrap();
+    update(&memory, r#"{"Create":{"RegionName":"us-test-1"}}"#).await.unwrap();
+    memory.activate_replicas("replicas");
+    memory
+}
+
+/// The replica of `us-test-1` as DescribeTable shows it.
+async fn other(memory: &Memory) -> serde_json::Value {
+    let shown = told(memory, Operation::DescribeTable, r#"{"TableName":"replicas"}"#).await;
+    let replicas = shown["Table"]["Replicas"].as_array().unwrap();
+    replicas.iter().find(|one| one["RegionName"] == "us-test-1").unwrap().clone()
+}
+
+fn over(members: &str) -> String {
+    format!(r#"{{"Update":{{"RegionName":"us-test-1",{members}}}}}"#)
+}
+
+#[tokio::test]
+async fn a_replica_has_settings_of_its_own_until_the_table_s_change() {
+    let memory = with_replica().await;
+    let units = |units: u64| {
+        over(&format!(r#""ProvisionedThroughputOverride":{{"ReadCapacityUnits":{units}}}"#))
+    };
+    let answer = update(&memory, &units(10)).await.unwrap();
+    assert_eq!(answer["TableDescription"]["TableStatus"], "UPDATING");
+    let replicas = answer["TableDescription"]["Replicas"].to_string();
+    assert!(!replicas.contains("Override"), "the answer shows what was: {replicas}");
+    let index = r#""GlobalSecondaryIndexes":[{"IndexName":"idx",
+        "ProvisionedThroughputOverride":{"ReadCapacityUnits":6}}]"#;
+    update(&memory, &over(index)).await.unwrap();
+    let class = r#""TableClassOverride":"STANDARD_INFREQUENT_ACCESS""#;
+    update(&memory, &over(class)).await.unwrap();
+    let shown = other(&memory).await;
+    assert_eq!(shown["ProvisionedThroughputOverride"]["ReadCapacityUnits"], 10);
+    let of_index = &shown["GlobalSecondaryIndexes"][0];
+    assert_eq!(of_index["ProvisionedThroughputOverride"]["ReadCapacityUnits"], 6);
+    assert_eq!(shown["ReplicaTableClassSummary"]["TableClass"], "STANDARD_INFREQUENT_ACCESS");
+
+    update(&memory, &units(5)).await.unwrap();
+    let shown = other(&memory).await;
+    assert!(shown["ProvisionedThroughputOverride"].is_null(), "it is the table's: {shown}");
+    assert!(!shown["ReplicaTableClassSummary"].is_null(), "what was not named stays: {shown}");
+
+    update(&memory, &units(9)).await.unwrap();
+    let all = r#"{"TableName":"replicas",
+        "ProvisionedThroughput":{"ReadCapacityUnits":7,"WriteCapacityUnits":5}}"#;
+    told(&memory, Operation::UpdateTable, all).await;
+    let shown = other(&memory).await;
+    assert!(shown["ProvisionedThroughputOverride"].is_null(), "the table's is all's: {shown}");
+}
+
+#[tokio::test]
+async fn a_region_shows_its_own_settings_as_the_table_s() {
+    let memory = with_replica().await;
+    let change = over(r#""ProvisionedThroughputOverride":{"ReadCapacityUnits":10}"#);
+    update(&memory, &change).await.unwrap();
+    let context = crate::RequestContext { region: "us-test-1".to_owned(), ..super::context() };
+    let target = Operation::DescribeTable.target();
+    let body = br#"{"TableName":"replicas"}"#;
+    let answer = crate::handle(&memory, &context, &target, body).await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer["Table"]["ProvisionedThroughput"]["ReadCapacityUnits"], 10);
+    assert!(!answer["Table"]["Replicas"].to_string().contains("Override"));
+}
+
+#[tokio::test]
+async fn overrides_that_cannot_be_are_refused() {
+    let memory = with_replica().await;
+    for (change, text) in [
+        (
+            r#"{"Update":{"RegionName":"us-test-1"}}"#.to_owned(),
+            "There are no actions specified in the Replica Update Action of the request.",
+        ),
+        (
+            over(r#""GlobalSecondaryIndexes":[{"IndexName":"idx"}]"#),
+            "There are no actions specified in the Replica Update Action of the request.",
+        ),
+        (
+            over(r#""KMSMasterKeyId":"alias/aws/dynamodb""#),
+            "One or more parameter values were invalid: KMSMasterKeyId must be specified for each \
+             replica.",
+        ),
+        (
+            over(r#""OnDemandThroughputOverride":{"MaxReadRequestUnits":100}"#),
+            "MaxReadRequestUnits for OnDemandThroughput cannot be specified when the table \
+             BillingMode is PROVISIONED",
+        ),
+        (
+            over(r#""TableClassOverride":"STANDARD""#).replace("us-test-1", "ap-test-1"),
+            "Update global table operation failed because one or more replicas were not part of the \
+             global table. Please retry the request without these replicas: [ap-test-1].",
+        ),
+        (
+            over(r#""TableClassOverride":"STANDARD""#).replace("us-test-1", "eu-test-1"),
+            "Cannot add or delete the local region through ReplicaUpdates. Use CreateTable, \
+             DeleteTable, or UpdateTable as required.",
+        ),
+    ] {
+        let refused = update(&memory, &change).await;
+        assert_eq!(refused, Err(ApiError::Validation(text.to_owned())), "{change}");
+    }
+    let billing = r#"{"TableName":"replicas","BillingMode":"PAY_PER_REQUEST"}"#;
+    told(&memory, Operation::UpdateTable, billing).await;
+    let change = over(r#""ProvisionedThroughputOverride":{"ReadCapacityUnits":10}"#);
+    let text = "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is \
+                PAY_PER_REQUEST";
+    let refused = update(&memory, &change).await;
+    assert_eq!(refused, Err(ApiError::Validation(text.to_owned())));
 }

@@ -135,6 +135,7 @@ impl GlobalState {
             }
         }
         table.replicas.remove(region);
+        table.definition.drop_replica(region);
         if table.replicas.len() > 1 {
             return Ok(table.changed());
         }

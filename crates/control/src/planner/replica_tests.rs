@@ -146,6 +146,6 @@ fn the_last_replica_becomes_a_table_of_its_own() {
     assert_eq!(pair.region.state.tables()["orders"].global, None);
     let settings = TableSettings { deletion_protection: Some(true), ..TableSettings::default() };
     let name = "orders".to_owned();
-    pair.region.done(region::Command::UpdateTable { name, settings, at_ms: 6 });
+    pair.region.done(region::Command::UpdateTable { name, settings: Box::new(settings), at_ms: 6 });
     assert_eq!(pair.global.state.regions()[HERE].status, RegionStatus::Active);
 }

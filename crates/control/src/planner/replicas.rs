@@ -102,7 +102,7 @@ impl Here<'_> {
         let settings = TableSettings::between(&local.definition, &self.table.definition);
         let differs = local.status == TableStatus::Active && !settings.is_empty();
         let (name, at_ms) = (self.name.to_owned(), self.now_ms);
-        let update = region::Command::UpdateTable { name, settings, at_ms };
+        let update = region::Command::UpdateTable { name, settings: Box::new(settings), at_ms };
         differs.then_some(ReplicaStep::Region(update))
     }
 

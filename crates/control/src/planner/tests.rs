@@ -66,7 +66,11 @@ fn a_table_is_active_only_when_every_partition_keeps_its_changes_for_the_stream(
     model.converge();
     let stream = Setting::Set(StreamView::NewImage);
     let settings = TableSettings { stream, ..TableSettings::default() };
-    model.region.done(Command::UpdateTable { name: "t".to_owned(), settings, at_ms: 1 });
+    model.region.done(Command::UpdateTable {
+        name: "t".to_owned(),
+        settings: Box::new(settings),
+        at_ms: 1,
+    });
     let status = |model: &Model| model.region.state.tables()["t"].status;
     model.converge();
     assert_eq!(status(&model), TableStatus::Updating);

@@ -312,7 +312,12 @@ impl RegionState {
     }
 
     fn set_global(&mut self, id: TableId, global: Option<&GlobalSnapshot>) -> CommandResult {
-        self.table_mut(id)?.global = global.cloned();
+        let own = self.name.clone();
+        let table = self.table_mut(id)?;
+        table.global = global.cloned();
+        if global.is_none() {
+            table.leave_replicas(&own);
+        }
         Ok(Done::Table(id))
     }
 
@@ -362,6 +367,19 @@ impl RegionState {
 }
 
 impl TableRecord {
+    /// It stays what it was in its region, and is nobody's replica any more.
+    fn leave_replicas(&mut self, region: &str) {
+        let mut definition = self.definition.in_region(region);
+        definition.overrides.clear();
+        definition.scaling.clear();
+        for index in &mut self.indexes {
+            if let Some(kept) = definition.global_index(index.name()) {
+                index.definition.clone_from(kept);
+            }
+        }
+        self.definition = definition;
+    }
+
     /// Brings the streams to what the definition says.
     fn follow_stream(&mut self, at_ms: u64) {
         self.streams.retain(|stream| {

@@ -15,6 +15,7 @@ use super::command::{CommandResult, Done, IndexChange, PartitionPlacement, Refus
 use super::{IndexRecord, RegionState, TableRecord};
 use crate::table::{GlobalIndexDefinition, IndexStatus, TableDefinition, TableStatus, Throughput};
 use meridian_base::{PartitionId, TableId};
+use std::collections::BTreeMap;
 
 /// Refuses a change of an index that does not exist, or beside another one.
 pub(super) fn check_index_changes(
@@ -76,6 +77,8 @@ impl RegionState {
                 global_indexes: Vec::new(),
                 stream: None,
                 ttl: None,
+                overrides: BTreeMap::new(),
+                scaling: Vec::new(),
                 ..table.definition.clone()
             },
             stream_ms: None,

@@ -10,6 +10,9 @@
 use super::own::OwnChange;
 use super::{Replicas, RestoreSource};
 use crate::node::NodeAddresses;
+use crate::replica_settings::{
+    Dimension, ReplicaOverrides, Scaling, overrides_between, scaling_between,
+};
 use crate::stored::{self, Stored};
 use crate::table::{
     BillingMode, DefinitionError, Encryption, GlobalIndexDefinition, GlobalSnapshot,
@@ -18,6 +21,7 @@ use crate::table::{
 use meridian_base::{BackupId, NodeId, PartitionId, RegionId, TableId};
 use meridian_model::{KeyAttribute, KeyRange};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Where a partition of a new table goes; made by the planner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +182,12 @@ pub struct TableSettings {
     /// `GlobalSecondaryIndexUpdates`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<IndexChange>,
+    /// All that the replicas in these regions have of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<String, ReplicaOverrides>,
+    /// Auto scaling of these dimensions, or none any more. On its own it changes no status.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaling: Vec<(Dimension, Option<Scaling>)>,
 }
 
 impl TableSettings {
@@ -200,6 +210,8 @@ impl TableSettings {
                 .collect(),
             indexes: changes_between(from, to),
             ttl: Setting::between(from.ttl.clone(), to.ttl.clone()),
+            overrides: overrides_between(from, to),
+            scaling: scaling_between(from, to),
         }
     }
 
@@ -238,6 +250,8 @@ impl TableSettings {
             encryption: self.encryption.applied_to(&before.encryption),
             ttl: self.ttl.applied_to(&before.ttl),
             deletion_protection: self.deletion_protection.unwrap_or(before.deletion_protection),
+            overrides: before.overrides.clone(),
+            scaling: before.scaling.clone(),
         };
         self.indexes.iter().for_each(|change| change.apply_to(&mut after));
         for one in &mut after.global_indexes {
@@ -247,6 +261,7 @@ impl TableSettings {
             }
         }
         after.drop_unused_attributes();
+        after.change_replicas(self);
         after
     }
 
@@ -267,6 +282,7 @@ impl TableSettings {
                     on_demand: self.on_demand,
                     warm: self.warm,
                     encryption: self.encryption.clone(),
+                    scaling: self.scaling.clone(),
                     indexes: self.indexes.clone(),
                     ..TableSettings::default()
                 }
@@ -355,7 +371,7 @@ pub enum Command {
         /// The table's name.
         name: String,
         /// The changes.
-        settings: TableSettings,
+        settings: Box<TableSettings>,
         /// Now.
         at_ms: u64,
     },

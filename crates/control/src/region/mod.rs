@@ -48,6 +48,7 @@ use crate::time::iso_label;
 use meridian_base::{BackupId, GroupId, LogIndex, NodeId, PartitionId, RegionId, TableId};
 use meridian_model::KeyRange;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A table of the region.
@@ -211,6 +212,21 @@ impl TableRecord {
     /// True while partitions are still to be filled from an archive.
     pub fn is_being_restored(&self) -> bool {
         self.restore.as_ref().is_some_and(|restore| !restore.pending.is_empty())
+    }
+
+    /// The table as it is in one region.
+    pub fn in_region(&self, region: &str) -> Cow<'_, TableRecord> {
+        if !self.definition.overrides.contains_key(region) {
+            return Cow::Borrowed(self);
+        }
+        let definition = self.definition.in_region(region);
+        let mut own = TableRecord { definition, ..self.clone() };
+        for index in &mut own.indexes {
+            if let Some(wanted) = own.definition.global_index(&index.definition.index.name) {
+                index.definition.clone_from(wanted);
+            }
+        }
+        Cow::Owned(own)
     }
 
     /// True while it is being made or changed, or an index of it is being changed.

@@ -25,6 +25,8 @@ pub(crate) fn definition() -> TableDefinition {
         warm: None,
         encryption: None,
         ttl: None,
+        overrides: BTreeMap::new(),
+        scaling: Vec::new(),
     }
 }
 
@@ -116,7 +118,7 @@ pub(super) fn delete(name: &str) -> Command {
 }
 
 pub(super) fn update(settings: TableSettings) -> Command {
-    Command::UpdateTable { name: "t".to_owned(), settings, at_ms: 2_000 }
+    Command::UpdateTable { name: "t".to_owned(), settings: Box::new(settings), at_ms: 2_000 }
 }
 
 #[test]
@@ -421,7 +423,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         2 => any_table().prop_map(|table| Command::TableActive { table }),
         1 => any_name().prop_map(|name| Command::UpdateTable {
             name,
-            settings: TableSettings::default(),
+            settings: Box::default(),
             at_ms: 3,
         }),
         2 => (any_name(), any::<bool>()).prop_map(|(name, force)| Command::DeleteTable { name, force, backup_ms: None }),

@@ -1,16 +1,18 @@
 //! Limits of throughput: of a whole region, whichever nodes its clients use.
 
 use super::region::Region;
-use super::testing::eventually;
+use super::testing::{Cluster, eventually};
 use crate::node::Node;
-use meridian_api::backend::{Backend, BackendError};
+use meridian_api::backend::{Backend, BackendError, Consistency, ReplicaChange};
 use meridian_api::transact::{CancelReason, TransactWrite, TransactWriteOutcome};
 use meridian_control::region::{OnDemandChange, Setting, TableSettings};
+use meridian_control::replica_settings::{ReadOverride, ReplicaOverrides};
 use meridian_control::table::TableStatus;
 use meridian_model::{AttributeValue, Item, Key};
 use meridian_partition::{Action, Returns, Write, WriteOutcome};
 use meridian_raft::rt;
 use meridian_storage::EngineKind;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,4 +114,41 @@ async fn a_limit_holds_for_the_region_and_not_for_each_node() {
         put(region.node(2), &format!("k{number}")).await.expect("there is no limit any more");
     }
     region.stop().await;
+}
+
+async fn get(node: &Node) -> Result<(), BackendError> {
+    let table = node.table("t").unwrap();
+    let key = Key { partition: AttributeValue::S("k".to_owned()), sort: None };
+    node.get(&table, key, Consistency::Strong).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_can_have_a_limit_of_reads_of_its_own() {
+    let cluster = Cluster::global_table(2).await;
+    let read = ReadOverride { provisioned: None, on_demand: Some(1) };
+    let own = ReplicaOverrides { read, ..ReplicaOverrides::default() };
+    let overrides = BTreeMap::from([("region-2".to_owned(), own)]);
+    let settings = TableSettings { overrides, ..TableSettings::default() };
+    let answer = cluster.node(1).update_table("t", settings).await.unwrap();
+    assert_eq!(answer.status, TableStatus::Updating);
+    eventually("region 2 refuses reads", async || {
+        matches!(get(cluster.node(2)).await, Err(BackendError::Exceeded(_)))
+    })
+    .await;
+    for _ in 0..20 {
+        get(cluster.node(1)).await.unwrap();
+    }
+    eventually("both regions are done with the change", async || {
+        (1..=2).all(|region| cluster.node(region).table("t").unwrap().status == TableStatus::Active)
+    })
+    .await;
+    // The replica takes its setting along when it goes.
+    let gone = vec![ReplicaChange::Delete("region-2".into())];
+    cluster.node(1).update_replicas("t", gone).await.unwrap();
+    eventually("nothing is left of it", async || {
+        let table = cluster.node(1).table("t").unwrap();
+        table.global.is_none() && table.definition.overrides.is_empty()
+    })
+    .await;
+    cluster.stop().await;
 }

@@ -188,6 +188,8 @@ pub fn definition() -> TableDefinition {
         warm: None,
         encryption: None,
         ttl: None,
+        overrides: BTreeMap::new(),
+        scaling: Vec::new(),
     }
 }
 

@@ -140,6 +140,10 @@ impl Fields {
         take_number, Number, i64
     );
     take!(
+        /// Takes a member that is a number with a fraction.
+        take_decimal, Decimal, f64
+    );
+    take!(
         /// Takes a boolean.
         take_flag, Flag, bool
     );
