@@ -1,4 +1,4 @@
-//! Finds the table that a `ResourceArn` names.
+//! Finds the table, or the stream of one, that a `ResourceArn` names.
 //!
 //! Any region is taken: after a region was left, programs still name it.
 //!
@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use meridian_control::region::TableRecord;
+use meridian_control::region::{ResourcePolicy, TableRecord};
 use meridian_wire::{ApiError, Fields, table_name};
 
 use crate::backend::{Backend, ChangeError};
@@ -22,38 +22,60 @@ pub enum Asks {
     Policy,
 }
 
-/// Takes `ResourceArn` out of a request; returns it and the table that it names.
-pub fn take(
-    backend: &dyn Backend,
-    fields: &mut Fields,
-    asks: Asks,
-) -> Result<(String, Arc<TableRecord>), ApiError> {
+/// What an ARN names.
+pub struct Resource {
+    /// The ARN, as it was given.
+    pub arn: String,
+    /// The table.
+    pub table: Arc<TableRecord>,
+    /// The label of the table's stream, where it is the stream that is named.
+    pub stream: Option<String>,
+}
+
+/// Takes `ResourceArn` out of a request. Streams have policies and no tags.
+pub fn take(backend: &dyn Backend, fields: &mut Fields, asks: Asks) -> Result<Resource, ApiError> {
     let arn = fields.take_text("ResourceArn").unwrap_or_default();
     if !arn.starts_with("arn:") {
         return Err(invalid_parameter(format!("ARNs must start with 'arn:': {arn}")));
     }
-    let name = table_name(&arn);
-    match name.split_once('/') {
-        None if name == arn => return Err(foreign(&arn)),
+    let (name, stream) = match table_name(&arn).split_once('/') {
+        None if table_name(&arn) == arn => return Err(foreign(&arn)),
+        None => (table_name(&arn), None),
         Some((_, rest)) if rest.starts_with("backup/") => return Err(foreign(&arn)),
-        Some(_) => {
-            return Err(invalid_parameter(format!(
-                "Invalid resource arn provided, only table or stream is accepted. Provided \
-                 resource arn: {arn}"
-            )));
-        }
-        None => {}
+        Some((name, rest)) => match (rest.strip_prefix("stream/"), asks) {
+            (Some(label), Asks::Policy) => (name, Some(label.to_owned())),
+            (Some(_), Asks::Tags) | (None, _) => {
+                return Err(invalid_parameter(format!(
+                    "Invalid resource arn provided, only table or stream is accepted. Provided \
+                     resource arn: {arn}"
+                )));
+            }
+        },
+    };
+    let table = backend.table(name).ok_or_else(|| not_found(&arn, name, asks))?;
+    if let Some(label) = &stream
+        && !table.streams.iter().any(|known| known.label() == *label)
+    {
+        return Err(ApiError::ResourceNotFound(format!(
+            "Requested resource not found: Stream: {label} not found for Table: {name}"
+        )));
     }
-    let table = backend.table(name).ok_or_else(|| not_found(&arn, asks))?;
-    Ok((arn, table))
+    Ok(Resource { arn, table, stream })
 }
 
-/// Words a refused change of the table that `arn` names.
-pub fn refused(error: ChangeError, arn: &str, asks: Asks) -> ApiError {
-    match change(error, table_name(arn)) {
-        ApiError::ResourceNotFound(_) => not_found(arn, asks),
-        ApiError::PolicyNotFound(_) => policies::not_found(arn),
-        other => other,
+impl Resource {
+    /// Words a refused change of it.
+    pub fn refused(&self, error: ChangeError, asks: Asks) -> ApiError {
+        match change(error, &self.table.name) {
+            ApiError::ResourceNotFound(_) => not_found(&self.arn, &self.table.name, asks),
+            ApiError::PolicyNotFound(_) => policies::not_found(&self.arn),
+            other => other,
+        }
+    }
+
+    /// Its policy.
+    pub fn policy(&self) -> Option<&ResourcePolicy> {
+        self.table.own.policy_of(self.stream.as_deref())
     }
 }
 
@@ -61,9 +83,9 @@ fn foreign(arn: &str) -> ApiError {
     invalid_parameter(format!("Provided Arn is not a DynamoDB resource arn: {arn}"))
 }
 
-fn not_found(arn: &str, asks: Asks) -> ApiError {
+fn not_found(arn: &str, table: &str, asks: Asks) -> ApiError {
     match asks {
-        Asks::Policy => table_not_found(table_name(arn)),
+        Asks::Policy => table_not_found(table),
         Asks::Tags => ApiError::ResourceNotFound(format!(
             "Requested resource not found: ResourceArn: {arn} not found"
         )),

@@ -293,6 +293,8 @@ fn later_settings_round_trip() {
         OwnChange::Untag(names),
         OwnChange::SetPolicy { text, expected },
         OwnChange::DropPolicy(ExpectedPolicy::Absent),
+        OwnChange::SetStreamPolicy { label: "l".to_owned(), text: "{}".to_owned(), expected },
+        OwnChange::DropStreamPolicy { label: "l".to_owned(), expected },
         OwnChange::Insights(Some(InsightsMode::ThrottledKeys)),
         OwnChange::Insights(None),
         OwnChange::IndexInsights { index: "by-name".to_owned(), mode: None },

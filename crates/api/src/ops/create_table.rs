@@ -124,7 +124,7 @@ fn own(fields: &mut Fields) -> Result<Vec<OwnChange>, ApiError> {
         own.push(OwnChange::Tag(tags));
     }
     if let Some(text) = fields.take_text("ResourcePolicy") {
-        policies::check(&text)?;
+        let text = policies::document(&text)?;
         own.push(OwnChange::SetPolicy { text, expected: ExpectedPolicy::Any });
     }
     Ok(own)

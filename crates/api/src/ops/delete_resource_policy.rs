@@ -12,10 +12,14 @@ use crate::{policies, resources};
 /// and that is no error.
 pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
     let expected = policies::expected(&mut fields, false)?;
-    let (arn, table) = resources::take(backend, &mut fields, Asks::Policy)?;
-    let revision = table.own.policy.as_ref().map(|policy| policy.revision);
-    let changed = backend.change_own(&table.name, OwnChange::DropPolicy(expected)).await;
-    changed.map_err(|error| resources::refused(error, &arn, Asks::Policy))?;
+    let resource = resources::take(backend, &mut fields, Asks::Policy)?;
+    let revision = resource.policy().map(|policy| policy.revision);
+    let change = match resource.stream.clone() {
+        None => OwnChange::DropPolicy(expected),
+        Some(label) => OwnChange::DropStreamPolicy { label, expected },
+    };
+    let changed = backend.change_own(&resource.table.name, change).await;
+    changed.map_err(|error| resource.refused(error, Asks::Policy))?;
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);
     if let Some(revision) = revision {

@@ -9,8 +9,8 @@ use crate::{policies, resources};
 
 /// Answers GetResourcePolicy.
 pub fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
-    let (arn, table) = resources::take(backend, &mut fields, Asks::Policy)?;
-    let policy = table.own.policy.as_ref().ok_or_else(|| policies::not_found(&arn))?;
+    let resource = resources::take(backend, &mut fields, Asks::Policy)?;
+    let policy = resource.policy().ok_or_else(|| policies::not_found(&resource.arn))?;
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);
     answer.text("Policy", &policy.text);

@@ -10,13 +10,15 @@ use crate::{policies, resources};
 
 /// Answers PutResourcePolicy.
 pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
-    let text = fields.take_text("Policy").unwrap_or_default();
-    policies::check(&text)?;
+    let text = policies::document(&fields.take_text("Policy").unwrap_or_default())?;
     let expected = policies::expected(&mut fields, true)?;
-    let (arn, table) = resources::take(backend, &mut fields, Asks::Policy)?;
-    let change = OwnChange::SetPolicy { text, expected };
-    let changed = backend.change_own(&table.name, change).await;
-    let table = changed.map_err(|error| resources::refused(error, &arn, Asks::Policy))?;
+    let resource = resources::take(backend, &mut fields, Asks::Policy)?;
+    let change = match resource.stream.clone() {
+        None => OwnChange::SetPolicy { text, expected },
+        Some(label) => OwnChange::SetStreamPolicy { label, text, expected },
+    };
+    let changed = backend.change_own(&resource.table.name, change).await;
+    let table = changed.map_err(|error| resource.refused(error, Asks::Policy))?;
     let mut out = Vec::new();
     let mut answer = Object::open(&mut out);
     answer.text("RevisionId", &table.own.last_revision.to_string());

@@ -14,8 +14,8 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     if tags.is_empty() {
         return Err(invalid("Atleast one Tag needs to be provided as Input."));
     }
-    let (arn, table) = resources::take(backend, &mut fields, Asks::Tags)?;
-    let changed = backend.change_own(&table.name, OwnChange::Tag(tags)).await;
-    changed.map_err(|error| resources::refused(error, &arn, Asks::Tags))?;
+    let resource = resources::take(backend, &mut fields, Asks::Tags)?;
+    let changed = backend.change_own(&resource.table.name, OwnChange::Tag(tags)).await;
+    changed.map_err(|error| resource.refused(error, Asks::Tags))?;
     Ok(Vec::new())
 }

@@ -17,8 +17,8 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
         return Err(invalid("Atleast one Tag Key needs to be provided as Input."));
     }
     keys.iter().try_for_each(|key| tags::check_key(Some(key)))?;
-    let (arn, table) = resources::take(backend, &mut fields, Asks::Tags)?;
-    let changed = backend.change_own(&table.name, OwnChange::Untag(keys)).await;
-    changed.map_err(|error| resources::refused(error, &arn, Asks::Tags))?;
+    let resource = resources::take(backend, &mut fields, Asks::Tags)?;
+    let changed = backend.change_own(&resource.table.name, OwnChange::Untag(keys)).await;
+    changed.map_err(|error| resource.refused(error, Asks::Tags))?;
     Ok(Vec::new())
 }

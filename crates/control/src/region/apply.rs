@@ -385,6 +385,8 @@ impl TableRecord {
         self.streams.retain(|stream| {
             stream.off_ms.is_none_or(|off| off.saturating_add(STREAM_KEPT_MS) > at_ms)
         });
+        let labels: BTreeSet<String> = self.streams.iter().map(StreamRecord::label).collect();
+        self.own.stream_policies.retain(|label, _| labels.contains(label));
         let on = self.streams.last_mut().filter(|stream| stream.off_ms.is_none());
         let view = self.definition.stream;
         if on.as_ref().map(|stream| stream.view) == view {

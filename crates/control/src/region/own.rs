@@ -63,6 +63,9 @@ pub struct OwnSettings {
     /// The policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<ResourcePolicy>,
+    /// The policies of its streams, by label.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stream_policies: BTreeMap<String, ResourcePolicy>,
     /// The revision of the last policy, also of one that is gone.
     #[serde(default)]
     pub last_revision: u64,
@@ -78,6 +81,14 @@ pub struct OwnSettings {
 }
 
 impl OwnSettings {
+    /// The policy of the table, or of the stream of that label.
+    pub fn policy_of(&self, stream: Option<&str>) -> Option<&ResourcePolicy> {
+        match stream {
+            None => self.policy.as_ref(),
+            Some(label) => self.stream_policies.get(label),
+        }
+    }
+
     /// True when nothing was ever set.
     pub fn is_default(&self) -> bool {
         *self == OwnSettings::default()
@@ -107,6 +118,22 @@ pub enum OwnChange {
         /// The document.
         text: String,
         /// What it replaces.
+        expected: ExpectedPolicy,
+    },
+    /// Sets the policy of a stream.
+    SetStreamPolicy {
+        /// The stream's label.
+        label: String,
+        /// The document.
+        text: String,
+        /// What it replaces.
+        expected: ExpectedPolicy,
+    },
+    /// Takes the policy of a stream away, as that of the table.
+    DropStreamPolicy {
+        /// The stream's label.
+        label: String,
+        /// What is taken away.
         expected: ExpectedPolicy,
     },
     /// Takes the policy away; one that is not there is no error, unless a revision is expected.
@@ -165,14 +192,21 @@ impl OwnSettings {
             }
             OwnChange::Untag(keys) => self.tags.retain(|key, _| !keys.contains(key)),
             OwnChange::SetPolicy { text, expected } => {
-                self.expect(*expected)?;
-                let revision = at_ms.max(self.last_revision + 1);
-                self.last_revision = revision;
-                self.policy = Some(ResourcePolicy { text: text.clone(), revision });
+                self.expect(None, *expected)?;
+                self.policy = Some(self.revised(text, at_ms));
             }
             OwnChange::DropPolicy(expected) => {
-                self.expect(*expected)?;
+                self.expect(None, *expected)?;
                 self.policy = None;
+            }
+            OwnChange::SetStreamPolicy { label, text, expected } => {
+                self.expect(Some(label), *expected)?;
+                let policy = self.revised(text, at_ms);
+                self.stream_policies.insert(label.clone(), policy);
+            }
+            OwnChange::DropStreamPolicy { label, expected } => {
+                self.expect(Some(label), *expected)?;
+                self.stream_policies.remove(label);
             }
             OwnChange::Insights(mode) => {
                 self.insights = Some(Insights { mode: *mode, changed_ms: at_ms });
@@ -189,8 +223,15 @@ impl OwnSettings {
         Ok(())
     }
 
-    fn expect(&self, expected: ExpectedPolicy) -> Result<(), Refusal> {
-        let found = self.policy.as_ref().map(|policy| policy.revision);
+    /// A policy of the next revision.
+    fn revised(&mut self, text: &str, at_ms: u64) -> ResourcePolicy {
+        let revision = at_ms.max(self.last_revision + 1);
+        self.last_revision = revision;
+        ResourcePolicy { text: text.to_owned(), revision }
+    }
+
+    fn expect(&self, stream: Option<&str>, expected: ExpectedPolicy) -> Result<(), Refusal> {
+        let found = self.policy_of(stream).map(|policy| policy.revision);
         let fits = match expected {
             ExpectedPolicy::Any => true,
             ExpectedPolicy::Absent => found.is_none(),
