@@ -446,9 +446,9 @@ impl Backend for Node {
         let outcome = self.read_together(keys).await?;
         if let TransactGetOutcome::Items(found) = &outcome {
             for (table, found) in tables.iter().zip(found) {
-        if let Some(reasons) = self.stopped(&tables, Access::Read).await? {
-            return Ok(TransactGetOutcome::Cancelled(reasons));
-        }
+                if let Some(reasons) = self.stopped(&tables, Access::Read).await? {
+                    return Ok(TransactGetOutcome::Cancelled(reasons));
+                }
                 let units = 2.0 * read_units(found.bytes, Consistency::Strong);
                 self.charge(table, Access::Read, || Consumed::from(units));
             }

@@ -490,6 +490,7 @@ impl Backend for Memory {
         reads: Vec<(Arc<TableRecord>, Key)>,
     ) -> Result<TransactGetOutcome, BackendError> {
         let mut found = Vec::new();
+        let mut reasons = Vec::new();
         for (table, key) in reads {
             let got = self.get(&table, key, Consistency::Strong).await;
             if let Err(BackendError::Exceeded(limit)) = got {
@@ -503,7 +504,6 @@ impl Backend for Memory {
             return Ok(TransactGetOutcome::Cancelled(reasons));
         }
         Ok(TransactGetOutcome::Items(found))
-        let mut reasons = Vec::new();
     }
 
     fn now_ms(&self) -> u64 {
@@ -551,14 +551,14 @@ fn evaluate(table: &TableRecord, items: &mut Items, write: Write) -> WriteOutcom
         let old = before.filter(|_| write.returns.old_on_failure);
         return WriteOutcome::ConditionFailed { old, old_bytes };
     }
-    let after = match write.action {
-        Action::Put(item) => Some(item),
-        Action::Delete => None,
-        Action::Check => before.clone(),
     let too_large = match write.action {
         Action::Put(_) => Refusal::ItemTooLarge,
         _ => Refusal::UpdatedItemTooLarge,
     };
+    let after = match write.action {
+        Action::Put(item) => Some(item),
+        Action::Delete => None,
+        Action::Check => before.clone(),
         Action::UpdateExisting(_) if before.is_none() => None,
         Action::Update(update) | Action::UpdateExisting(update) => {
             let updated = match &before {
