@@ -30,12 +30,12 @@ pub enum Consistency {
     Strong,
 }
 
-/// How much a table and its global indexes hold.
+/// How much a table and its indexes hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TableSize {
     /// The table.
     pub table: Size,
-    /// Its global indexes, by name.
+    /// Its indexes, local and global, by name.
     pub indexes: BTreeMap<String, Size>,
 }
 

@@ -99,7 +99,7 @@ fn write(
     on_demand(&mut object, table.definition.on_demand);
     encryption(&mut object, context, table.definition.encryption.as_ref());
     stream(&mut object, context, table);
-    local_indexes(&mut object, context, table);
+    local_indexes(&mut object, context, table, &size);
     restore(&mut object, table);
     object.text("TableArn", &table_arn(&context.region, &table.name));
     if let Some(class) = table.definition.class {
@@ -224,8 +224,12 @@ pub fn projection(object: &mut Object<'_>, stated: &IndexProjection) {
     projection.close();
 }
 
-/// Sizes and counts of local indexes are not measured.
-fn local_indexes(object: &mut Object<'_>, context: &RequestContext, table: &TableRecord) {
+fn local_indexes(
+    object: &mut Object<'_>,
+    context: &RequestContext,
+    table: &TableRecord,
+    size: &TableSize,
+) {
     let definition = &table.definition;
     if definition.local_indexes.is_empty() {
         return;
@@ -234,7 +238,9 @@ fn local_indexes(object: &mut Object<'_>, context: &RequestContext, table: &Tabl
     for index in &definition.local_indexes {
         let mut one = Object::open(list.element());
         one.text("IndexArn", &index_arn(&context.region, &table.name, &index.name));
-        one.text("IndexName", &index.name).number("IndexSizeBytes", 0).number("ItemCount", 0);
+        let size = size.indexes.get(&index.name).copied().unwrap_or_default();
+        one.text("IndexName", &index.name).number("IndexSizeBytes", size.bytes);
+        one.number("ItemCount", size.items);
         key_schema(&mut one, &(&index.schema(&definition.key)).into());
         projection(&mut one, &index.projection);
         one.close();

@@ -133,6 +133,17 @@ impl Node {
         size
     }
 
+    /// How much a local index holds in the partitions that are here.
+    fn local_size_here(&self, partitions: &[PartitionId], number: usize) -> Size {
+        let mut size = Size::default();
+        for hosted in partitions.iter().filter_map(|id| self.hosting.partition(*id)) {
+            let held = hosted.replica.lock().header().local.get(number).copied();
+            size.items += held.map_or(0, |held| held.entries);
+            size.bytes += held.map_or(0, |held| held.bytes);
+        }
+        size
+    }
+
     async fn wait_until_active(&self, name: &str) {
         let mut state = self.control.watch_region();
         let active = state.wait_for(|state| {
@@ -206,13 +217,17 @@ impl Backend for Node {
     }
 
     async fn table_size(&self, table: &TableRecord) -> TableSize {
+        let local = (0..).zip(&table.definition.local_indexes);
+        let local = local.map(|(number, index)| {
+            (index.name.clone(), self.local_size_here(&table.partitions, number))
+        });
         let catalog = self.catalog();
         let index = |index: &IndexRecord| {
             let keeper = catalog.table_by_id(index.id);
             let size = keeper.map(|keeper| self.size_here(&keeper.partitions));
             (index.name().to_owned(), size.unwrap_or_default())
         };
-        let indexes = table.indexes.iter().map(index).collect();
+        let indexes = table.indexes.iter().map(index).chain(local).collect();
         TableSize { table: self.size_here(&table.partitions), indexes }
     }
 

@@ -13,6 +13,7 @@ use crate::record::{checked, read_flag, unchecked};
 use crate::{PartitionError, PartitionSpec};
 use meridian_base::change::{Received, read_region};
 use meridian_base::codec::{DecodeError, Reader as Bytes, put_var};
+use meridian_base::limits::LOCAL_INDEXES_MAX;
 use meridian_base::{Hlc, Incarnation, LogIndex, PartitionId, Position, RegionId, Sequence};
 use meridian_storage::{Engine, View};
 use std::collections::BTreeMap;
@@ -84,6 +85,17 @@ pub struct Header {
     pub item_bytes: u64,
     /// The latest time at which something was committed, ms since the epoch.
     pub committed_ms: u64,
+    /// What the local indexes hold, by number. What was there before this was counted is not in it.
+    pub local: [Held; LOCAL_INDEXES_MAX],
+}
+
+/// How much an index holds in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// How many entries.
+    pub entries: u64,
+    /// The size of what they show, as DynamoDB counts it, bytes.
+    pub bytes: u64,
 }
 
 /// Cursors, announcements and the freeze.
@@ -103,6 +115,8 @@ pub struct Marks {
 const HEADER_FORMAT: u8 = 1;
 /// With the time of the last commit at the end.
 const HEADER_FORMAT_TIMED: u8 = 2;
+/// With what the local indexes hold behind it; written only where they hold something.
+const HEADER_FORMAT_LOCAL: u8 = 3;
 const MARKS_FORMAT: u8 = 1;
 /// With what was fed at the end; written only where there is some.
 const MARKS_FORMAT_FED: u8 = 2;
@@ -133,19 +147,30 @@ impl Header {
         ] {
             put_var(&mut body, part);
         }
-        if self.committed_ms == 0 {
+        let has_local = self.local != <[Held; LOCAL_INDEXES_MAX]>::default();
+        if self.committed_ms == 0 && !has_local {
             return checked(HEADER_FORMAT, &body);
         }
         put_var(&mut body, self.committed_ms);
-        checked(HEADER_FORMAT_TIMED, &body)
+        if !has_local {
+            return checked(HEADER_FORMAT_TIMED, &body);
+        }
+        for held in &self.local {
+            put_var(&mut body, held.entries);
+            put_var(&mut body, held.bytes);
+        }
+        checked(HEADER_FORMAT_LOCAL, &body)
     }
 
     /// Reads the stored form.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let timed = bytes.first() == Some(&HEADER_FORMAT_TIMED);
-        let format = if timed { HEADER_FORMAT_TIMED } else { HEADER_FORMAT };
+        let format = match bytes.first() {
+            Some(&HEADER_FORMAT_TIMED) => HEADER_FORMAT_TIMED,
+            Some(&HEADER_FORMAT_LOCAL) => HEADER_FORMAT_LOCAL,
+            Some(_) | None => HEADER_FORMAT,
+        };
         let mut reader = unchecked(format, bytes)?;
-        let header = Header {
+        let mut header = Header {
             applied: if read_flag(&mut reader)? {
                 Some(LogPosition { term: reader.var()?, index: LogIndex(reader.var()?) })
             } else {
@@ -161,8 +186,14 @@ impl Header {
             stranded: reader.var()?,
             items: reader.var()?,
             item_bytes: reader.var()?,
-            committed_ms: if timed { reader.var()? } else { 0 },
+            committed_ms: if format == HEADER_FORMAT { 0 } else { reader.var()? },
+            local: Default::default(),
         };
+        if format == HEADER_FORMAT_LOCAL {
+            for held in &mut header.local {
+                *held = Held { entries: reader.var()?, bytes: reader.var()? };
+            }
+        }
         reader.end()?;
         Ok(header)
     }

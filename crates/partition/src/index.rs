@@ -91,6 +91,11 @@ fn projected(schema: &KeySchema, index: &dyn SecondaryIndex, item: &Item) -> Ite
     }
 }
 
+/// The size of the part of an item that an index shows, bytes.
+pub fn projected_bytes(schema: &KeySchema, index: &dyn SecondaryIndex, item: &Item) -> u64 {
+    item_bytes(&projected(schema, index, item)) as u64
+}
+
 /// The attributes of an item that are named.
 pub fn retained(item: &Item, names: &[String]) -> Item {
     let kept = item.iter().filter(|(name, _)| names.contains(name));

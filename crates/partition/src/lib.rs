@@ -39,7 +39,7 @@ pub use evaluator::{
     Closed, ClosedCommits, Due, Evaluated, Evaluator, Replicated, ReplicatedOutcome, Sealed,
 };
 pub use feed::{Feed, IndexEntry, entries_of_change, entry_of_stored};
-pub use header::{Freeze, Header, LogPosition, Marks, Reader};
+pub use header::{Freeze, Header, Held, LogPosition, Marks, Reader};
 pub use layout::PartitionSpec;
 pub use record::{ChangeRecord, ConflictRecord, StrandedOutcome, StrandedRecord};
 pub use replica::{ApplyOutcome, Entry, PartitionReplica, Payload};

@@ -230,7 +230,16 @@ impl Backend for Memory {
                 let held: Vec<Item> = held.collect();
                 (one.name().to_owned(), size(&held.iter().collect::<Vec<_>>()))
             });
-            let indexes = indexes.collect();
+            let local = table.definition.local_indexes.iter().map(|index| {
+                let held = items.iter().filter_map(|(key, item)| {
+                    index.entry(key, item)?;
+                    let names = index.shown(&table.definition.key);
+                    Some(names.map_or_else(|| item.clone(), |names| index::retained(item, &names)))
+                });
+                let held: Vec<Item> = held.collect();
+                (index.name.clone(), size(&held.iter().collect::<Vec<_>>()))
+            });
+            let indexes = indexes.chain(local).collect();
             TableSize { table: size(&items.values().collect::<Vec<_>>()), indexes }
         });
         size.unwrap_or_default()

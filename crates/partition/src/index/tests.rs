@@ -174,6 +174,13 @@ proptest! {
                 let entry = |(n, item): (&i64, &Item)| index.entry(key(*n).encode().as_bytes(), item);
                 let expected: BTreeSet<Vec<u8>> = items.iter().filter_map(entry).collect();
                 prop_assert_eq!(&entries(&leader, number), &expected, "{}", index.name);
+                let shown = |(n, item): (&i64, &Item)| {
+                    index.entry(key(*n).encode().as_bytes(), item)?;
+                    Some(projected_bytes(&spec().schema, index, item))
+                };
+                let held = leader.replica.header().local[usize::from(number)];
+                prop_assert_eq!(held.entries, expected.len() as u64);
+                prop_assert_eq!(held.bytes, items.iter().filter_map(shown).sum::<u64>());
                 prop_assert_eq!(page(&leader, number, None, false).count as usize, expected.len());
             }
         }

@@ -1,7 +1,7 @@
 //! Tests of `record`.
 
 use super::*;
-use crate::header::{Freeze, Header, LogPosition, Marks, Reader as LogReader};
+use crate::header::{Freeze, Header, Held, LogPosition, Marks, Reader as LogReader};
 use meridian_base::{
     Cause, Hlc, Incarnation, LogIndex, Origin, PartitionId, Position, Received, RegionId, Sequence,
 };
@@ -78,6 +78,7 @@ fn header() -> Header {
         items: 3,
         item_bytes: 400,
         committed_ms: 0,
+        local: Default::default(),
     }
 }
 
@@ -121,6 +122,16 @@ fn marks_keep_every_kind_of_reader() {
 fn a_header_keeps_the_time_of_the_last_commit() {
     let header = Header { committed_ms: 1_700_000_000_000, ..header() };
     let path = format!("{}/samples/header.v2.bin", env!("CARGO_MANIFEST_DIR"));
+    let sample = std::fs::read(path).unwrap();
+    assert_eq!(Header::decode(&sample), Ok(header));
+    assert_eq!(header.encode(), sample);
+}
+
+#[test]
+fn a_header_keeps_what_local_indexes_hold() {
+    let mut header = Header { committed_ms: 1_700_000_000_000, ..header() };
+    header.local[1] = Held { entries: 2, bytes: 300 };
+    let path = format!("{}/samples/header.v3.bin", env!("CARGO_MANIFEST_DIR"));
     let sample = std::fs::read(path).unwrap();
     assert_eq!(Header::decode(&sample), Ok(header));
     assert_eq!(header.encode(), sample);

@@ -15,6 +15,7 @@ use super::{ApplyOutcome, Entry, PartitionReplica, Payload};
 use crate::PartitionError;
 use crate::command::{Batch, Command, ItemMutation, Mutation, Note};
 use crate::header::{Header, Marks};
+use crate::index::projected_bytes;
 use crate::layout::{self, PartitionSpec};
 use crate::record::{ChangeRecord, Image, Tombstone, encode_item_record, item_of};
 use meridian_base::{Cause, Hlc, Incarnation, Origin, Position, RegionId};
@@ -264,14 +265,27 @@ impl Staged {
         for (number, index) in layout::local_numbers(spec) {
             let entry =
                 |state: Option<&Item>| state.and_then(|state| index.entry(&item.key, state));
-            let (before, after) = (entry(before.as_ref()), entry(after.as_ref()));
-            if before == after {
+            let (old, new) = (entry(before.as_ref()), entry(after.as_ref()));
+            if let Some(held) = self.header.local.get_mut(usize::from(number)) {
+                let bytes = |state: Option<&Item>| {
+                    state.map_or(0, |state| projected_bytes(&spec.schema, index, state))
+                };
+                if old.is_some() {
+                    held.entries = held.entries.saturating_sub(1);
+                    held.bytes = held.bytes.saturating_sub(bytes(before.as_ref()));
+                }
+                if new.is_some() {
+                    held.entries = held.entries.saturating_add(1);
+                    held.bytes = held.bytes.saturating_add(bytes(after.as_ref()));
+                }
+            }
+            if old == new {
                 continue;
             }
-            if let Some(entry) = before {
+            if let Some(entry) = old {
                 self.batch.delete(layout::local_key(spec.table, number, &entry));
             }
-            if let Some(entry) = after {
+            if let Some(entry) = new {
                 self.batch.put(layout::local_key(spec.table, number, &entry), Vec::new());
             }
         }
