@@ -10,9 +10,7 @@
 use super::own::OwnChange;
 use super::{Replicas, RestoreSource};
 use crate::node::NodeAddresses;
-use crate::replica_settings::{
-    Dimension, ReplicaOverrides, Scaling, overrides_between, scaling_between,
-};
+use crate::replica_settings::{self, Dimension, ReplicaOverrides, Scaling};
 use crate::stored::{self, Stored};
 use crate::table::{
     BillingMode, DefinitionError, Encryption, GlobalIndexDefinition, GlobalSnapshot,
@@ -210,8 +208,8 @@ impl TableSettings {
                 .collect(),
             indexes: changes_between(from, to),
             ttl: Setting::between(from.ttl.clone(), to.ttl.clone()),
-            overrides: overrides_between(from, to),
-            scaling: scaling_between(from, to),
+            overrides: replica_settings::overrides_between(from, to),
+            scaling: replica_settings::scaling_between(from, to),
         }
     }
 
@@ -270,8 +268,7 @@ impl TableSettings {
         *self == TableSettings::default()
     }
 
-    /// True when nothing changes but what takes effect at once, or what makes only an index UPDATING:
-    /// the table stays ACTIVE.
+    /// True when the table stays ACTIVE: all takes effect at once, or makes only indexes UPDATING.
     pub fn is_at_once(&self) -> bool {
         let is_update = |change: &IndexChange| matches!(change, IndexChange::Update { .. });
         self.indexes.iter().all(is_update)
