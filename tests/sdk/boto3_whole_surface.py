@@ -1,11 +1,12 @@
 """Unmodified boto3: global indexes, transactions, statements, a stream's consumer, time to live,
-point-in-time recovery.
+point-in-time recovery, backups.
 
 Usage: boto3_whole_surface.py ENDPOINT
 """
 
 import sys
 import time
+from datetime import timedelta
 from decimal import Decimal
 
 import boto3
@@ -231,6 +232,53 @@ def point_in_time(client, table):
     found.delete()
 
 
+def backups(client, table):
+    key = lambda item: item["id"]
+    before = sorted(table.scan(ConsistentRead=True)["Items"], key=key)
+    made = client.create_backup(TableName=NAME, BackupName="before-the-release")["BackupDetails"]
+    assert made["BackupStatus"] == "CREATING" and made["BackupType"] == "USER", made
+    arn = made["BackupArn"]
+    # What is done from now on is not in it, though it may still be taken.
+    for item in before[1::2]:
+        table.delete_item(Key={"id": item["id"]})
+
+    def described():
+        return client.describe_backup(BackupArn=arn)["BackupDescription"]
+
+    def status():
+        return described()["BackupDetails"]["BackupStatus"]
+
+    until("the backup is available", lambda: status() == "AVAILABLE")
+    assert described()["SourceTableDetails"]["TableName"] == NAME
+    pages = client.get_paginator("list_backups").paginate(TableName=NAME)
+    listed = [one for page in pages for one in page["BackupSummaries"]]
+    assert [one["BackupArn"] for one in listed] == [arn], listed
+    restored = f"{NAME}-from-backup"
+    client.restore_table_from_backup(TargetTableName=restored, BackupArn=arn)
+    client.get_waiter("table_exists").wait(TableName=restored, WaiterConfig={"Delay": 1})
+    found = connect(boto3.resource, "dynamodb", client.meta.endpoint_url).Table(restored)
+    assert sorted(found.scan(ConsistentRead=True)["Items"], key=key) == before
+    found.delete()
+    gone = client.delete_backup(BackupArn=arn)["BackupDescription"]["BackupDetails"]
+    assert gone["BackupStatus"] == "DELETED", gone
+    refused(client, "BackupNotFoundException", described)
+
+
+def deleted_table(client, table):
+    """Recovery is on: what is deleted leaves a backup, from which the table comes back."""
+    before = table.scan(ConsistentRead=True)["Items"]
+    table.delete()
+    client.get_waiter("table_not_exists").wait(TableName=NAME, WaiterConfig={"Delay": 1})
+    [left] = client.list_backups(TableName=NAME, BackupType="SYSTEM")["BackupSummaries"]
+    assert left["BackupName"] == f"{NAME}$DeletedTableBackup", left
+    assert left["BackupExpiryDateTime"] - left["BackupCreationDateTime"] == timedelta(days=35)
+    client.restore_table_from_backup(TargetTableName=NAME, BackupArn=left["BackupArn"])
+    client.get_waiter("table_exists").wait(TableName=NAME, WaiterConfig={"Delay": 1})
+    key = lambda item: item["id"]
+    found = table.scan(ConsistentRead=True)["Items"]
+    assert sorted(found, key=key) == sorted(before, key=key)
+
+
 def main():
     [endpoint] = sys.argv[1:]
     client = connect(boto3.client, "dynamodb", endpoint)
@@ -242,6 +290,8 @@ def main():
     consumer = stream(connect(boto3.client, "dynamodbstreams", endpoint))
     time_to_live(client, table, consumer)
     point_in_time(client, table)
+    backups(client, table)
+    deleted_table(client, table)
     table.delete()
     client.get_waiter("table_not_exists").wait(TableName=NAME, WaiterConfig={"Delay": 1})
     print("1 passed, 0 failed")

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The unmodified AWS CLI against a node: a table's life, items, expressions, batches, pages.
+# The unmodified AWS CLI against a node: a table's life, items, expressions, batches, pages,
+# and a backup that outlives it.
 # Usage: cli_first_table.sh AWS ENDPOINT [REPLICA_REGION=ENDPOINT ...]
 # AWS is the command. With replicas named, the table is made global, written in every region and
 # read in all.
@@ -65,6 +66,20 @@ db delete-item --table-name "$table" --key "$key"
 equal deleted "$(db scan --table-name "$table" --select COUNT --consistent-read --query Count)" 20
 
 if [[ $# -eq 0 ]]; then
+  backup=$(db create-backup --table-name "$table" --backup-name before-it-goes \
+    --query BackupDetails.BackupArn)
+  db delete-table --table-name "$table" >/dev/null
+  until_equal "the table is gone" "" db describe-table --table-name "$table"
+  equal "the backup outlives its table" AVAILABLE "$(db describe-backup --backup-arn "$backup" \
+    --query BackupDescription.BackupDetails.BackupStatus)"
+  db restore-table-from-backup --target-table-name "$table" --backup-arn "$backup" >/dev/null
+  until_equal "the table is back" ACTIVE db describe-table --table-name "$table" \
+    --query Table.TableStatus
+  equal "what is restored" "$(db scan --table-name "$table" --select COUNT --consistent-read \
+    --query Count)" 20
+  equal "of the backups" "$(db list-backups --table-name "$table" \
+    --query 'length(BackupSummaries)')" 1
+  db delete-backup --backup-arn "$backup" >/dev/null
   db delete-table --table-name "$table" >/dev/null
   db wait table-not-exists --table-name "$table"
   echo "1 passed, 0 failed"
