@@ -17,6 +17,7 @@
 
 mod base;
 mod body;
+mod delta;
 mod error;
 mod fold;
 mod keys;
@@ -32,6 +33,7 @@ mod history;
 mod samples;
 
 pub use base::{ArchivedItem, BaseChunk, BaseEnd};
+pub use delta::{Delta, Difference};
 pub use error::ArchiveError;
 pub use fold::{Fold, Totals};
 pub use keys::{DataKey, KeyId, MasterKey, NONCE_BYTES};

@@ -17,11 +17,6 @@
 
 use crate::checksum::digits;
 
-/// The id of an export or import: when it was requested, ms since the epoch, and a random part.
-pub fn job_id(at_ms: u64, random: u32) -> String {
-    format!("{at_ms:014}-{random:08x}")
-}
-
 /// The names of one export's objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportLayout {
@@ -88,11 +83,6 @@ mod tests {
     use super::*;
 
     const ID: &str = "01700000000123-0000beef";
-
-    #[test]
-    fn ids_are_those_of_the_service_in_form() {
-        assert_eq!(job_id(1_700_000_000_123, 0xbeef), ID);
-    }
 
     #[test]
     fn prefixes_are_joined_by_one_slash() {

@@ -24,7 +24,7 @@ mod source;
 
 pub use checksum::{checksum, etag};
 pub use data::{Change, DataFile, FINISHED_PLAIN_BYTES, Finished};
-pub use layout::{ExportLayout, job_id};
+pub use layout::ExportLayout;
 pub use manifest::{Exported, FileEntry, Summary, files_manifest};
 pub use report::{ErrorReport, IMPORT_ERRORS_FOLDER, REPORTED_MAX, report_key};
 pub use rows::{Row, RowError};

@@ -248,11 +248,11 @@ fn indexes_ready(view: &View<'_>, table: &TableRecord) -> bool {
 }
 
 /// Tables that are being made or changed, of which every partition has a leader, the indexes and the
-/// stream are ready and nothing is still to be restored.
+/// stream are ready and nothing is still to be restored or imported.
 fn finished_tables(view: &View<'_>) -> Vec<Step> {
     let tables = view.state.tables().values().filter(|table| table.is_settling());
     let led = tables.filter(|table| table.partitions.iter().all(|p| view.groups.contains_key(p)));
-    let filled = led.filter(|table| table.streamless.is_empty() && !table.is_being_restored());
+    let filled = led.filter(|table| table.streamless.is_empty() && !table.is_being_filled());
     filled
         .filter(|table| indexes_ready(view, table))
         .map(|table| Step::Propose(Command::TableActive { table: table.id }))

@@ -37,14 +37,14 @@ pub(super) fn number_of(id: TableId) -> u64 {
 }
 
 /// What CreateTable states, apart from the name.
-struct NewTable<'a> {
-    definition: &'a TableDefinition,
-    partitions: &'a [PartitionPlacement],
-    forced: Option<TableId>,
-    global: Option<&'a GlobalSnapshot>,
-    own: &'a [OwnChange],
-    restore: Option<&'a RestoreSource>,
-    created_ms: u64,
+pub(super) struct NewTable<'a> {
+    pub(super) definition: &'a TableDefinition,
+    pub(super) partitions: &'a [PartitionPlacement],
+    pub(super) forced: Option<TableId>,
+    pub(super) global: Option<&'a GlobalSnapshot>,
+    pub(super) own: &'a [OwnChange],
+    pub(super) restore: Option<&'a RestoreSource>,
+    pub(super) created_ms: u64,
 }
 
 impl RegionState {
@@ -90,6 +90,8 @@ impl RegionState {
             Command::PartitionRestored { table, partition, at_ms } => {
                 self.partition_restored(*table, *partition, *at_ms)
             }
+            Command::Export(command) => self.export(command),
+            Command::Import(command) => self.import(command),
             Command::IndexFilled { index, partition } => self.index_filled(*index, *partition),
             Command::ChangeOwn { name, change, at_ms } => self.change_own(name, change, *at_ms),
             Command::SetGlobal { table, global } => self.set_global(*table, global.as_ref()),
@@ -135,7 +137,7 @@ impl RegionState {
         Ok(Done::Changed)
     }
 
-    fn create_table(&mut self, name: &str, new: &NewTable<'_>) -> CommandResult {
+    pub(super) fn create_table(&mut self, name: &str, new: &NewTable<'_>) -> CommandResult {
         let region = self.region.ok_or(Refusal::NotInitialised)?;
         if let Some(table) = self.tables.get(name) {
             return Err(Refusal::TableExists { table: table.id });
@@ -185,6 +187,7 @@ impl RegionState {
             streamless: Vec::new(),
             index_of: None,
             restore,
+            import: None,
         };
         record.follow_stream(new.created_ms);
         self.tables.insert(record.name.clone(), record);

@@ -89,6 +89,7 @@ impl RegionState {
             indexes: Vec::new(),
             index_of: Some(id),
             restore: None,
+            import: None,
             ..table.clone()
         };
         let index = self.claim_table_id(region, None)?;

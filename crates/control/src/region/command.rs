@@ -7,6 +7,7 @@
 //!
 //! Tested by `region/tests.rs`; sample bytes in `samples/`.
 
+use super::jobs::{ExportCommand, ImportCommand, JobId};
 use super::own::OwnChange;
 use super::{Replicas, RestoreSource};
 use crate::node::NodeAddresses;
@@ -449,6 +450,10 @@ pub enum Command {
         #[serde(with = "stored::id")]
         backup: BackupId,
     },
+    /// Changes the exports.
+    Export(ExportCommand),
+    /// Changes the imports.
+    Import(ImportCommand),
     /// All items of a table's partition are in an index.
     IndexFilled {
         /// The table that keeps the index's entries.
@@ -566,6 +571,8 @@ pub enum Done {
     Epoch(u64),
     /// The backup that was made or meant.
     Backup(#[serde(with = "stored::id")] BackupId),
+    /// The export or import that was begun or meant.
+    Job(JobId),
 }
 
 /// Why a command changed nothing.
@@ -620,6 +627,12 @@ pub enum Refusal {
     /// The table has another policy than the change expects, or none.
     #[error("the table has another policy, or none")]
     OtherPolicy,
+    /// A job that the same token began was asked for otherwise.
+    #[error("the token came before with other parameters")]
+    OtherParameters,
+    /// No such export or import, or it is over.
+    #[error("no such export or import")]
+    JobNotFound,
     /// Deletion protection is on.
     #[error("the table is protected against deletion")]
     DeletionProtected,

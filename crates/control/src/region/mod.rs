@@ -22,6 +22,9 @@ mod catalog;
 mod command;
 #[cfg(test)]
 mod index_tests;
+mod jobs;
+#[cfg(test)]
+mod jobs_tests;
 mod own;
 #[cfg(test)]
 mod restore_tests;
@@ -33,6 +36,12 @@ pub use catalog::Catalog;
 pub use command::{
     Command, CommandResult, Done, IndexChange, OnDemandChange, PartitionPlacement, Refusal,
     Setting, TableSettings,
+};
+pub use jobs::{
+    BucketPlace, EXPORTS_MAX, ExportCommand, ExportOutcome, ExportRecord, ExportRequest,
+    ExportScope, Failure, IMPORTS_MAX, ImportCommand, ImportCompression, ImportCounts,
+    ImportFormat, ImportRecord, ImportRequest, JOBS_KEPT_MAX, JOBS_KEPT_MS, JobId, Jobs,
+    TOKEN_KEPT_MS,
 };
 pub use own::{
     ExpectedPolicy, Insights, InsightsMode, OwnChange, OwnSettings, Recovery, ResourcePolicy,
@@ -100,6 +109,9 @@ pub struct TableRecord {
     /// What it was restored from, or is being restored from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<Restore>,
+    /// The import that still fills it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<JobId>,
 }
 
 /// What a table is restored from.
@@ -240,6 +252,11 @@ impl TableRecord {
         }
     }
 
+    /// True while something is still to come into it before it serves: from an archive or an import.
+    pub fn is_being_filled(&self) -> bool {
+        self.is_being_restored() || self.import.is_some()
+    }
+
     /// True when item requests are answered: from ACTIVE until deletion begins.
     pub fn serves(&self) -> bool {
         match self.status {
@@ -350,6 +367,9 @@ pub struct RegionState {
 
 fn is_zero(number: &u64) -> bool {
     *number == 0
+    /// Exports and imports.
+    #[serde(default, skip_serializing_if = "Jobs::is_empty")]
+    pub(crate) jobs: Jobs,
 }
 
 impl Stored for RegionState {}
