@@ -90,14 +90,15 @@ fn files() -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The tables that a file creates.
+/// The tables that a file creates or imports.
 fn tables(parts: &[Part]) -> BTreeSet<String> {
     let mut tables = BTreeSet::new();
     for part in parts {
         if let Part::Exchange(exchange) = part
-            && exchange.target == "CreateTable"
+            && ["CreateTable", "ImportTable"].contains(&exchange.target.as_str())
             && let Ok(request) = serde_json::from_str::<serde_json::Value>(&exchange.full_request())
-            && let Some(name) = request["TableName"].as_str()
+            && let imported = &request["TableCreationParameters"]["TableName"]
+            && let Some(name) = request["TableName"].as_str().or(imported.as_str())
         {
             tables.insert(name.to_owned());
         }

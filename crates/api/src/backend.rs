@@ -13,9 +13,10 @@ use crate::backups::Restorable;
 use crate::streams::{StreamPage, StreamRead};
 use crate::transact::{TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome};
 use async_trait::async_trait;
-use meridian_base::{BackupId, PartitionId};
+use meridian_base::{BackupId, PartitionId, TableId};
 use meridian_control::region::{
-    BackupRecord, OwnChange, RestoreSource, TableRecord, TableSettings,
+    BackupRecord, ExportRecord, ExportRequest, ImportRecord, ImportRequest, JobId, OwnChange,
+    RestoreSource, TableRecord, TableSettings,
 };
 use meridian_control::table::TableDefinition;
 use meridian_model::Key;
@@ -181,6 +182,29 @@ pub trait Backend: Send + Sync {
 
     /// Deletes a backup.
     async fn delete_backup(&self, backup: BackupId) -> Result<(), ChangeError>;
+
+    /// Begins an export of a table, or finds the one that the same token began.
+    async fn begin_export(
+        &self,
+        table: &TableRecord,
+        request: ExportRequest,
+    ) -> Result<ExportRecord, ChangeError>;
+
+    /// Returns an export of this region.
+    fn export(&self, id: JobId) -> Option<ExportRecord>;
+
+    /// Returns up to `limit` exports, of one table or of all, the newest first, those before `after`.
+    fn exports(&self, of: Option<TableId>, after: Option<JobId>, limit: usize)
+    -> Vec<ExportRecord>;
+
+    /// Begins an import, or finds the one that the same token began.
+    async fn begin_import(&self, request: ImportRequest) -> Result<ImportRecord, ChangeError>;
+
+    /// Returns an import of this region.
+    fn import(&self, id: JobId) -> Option<ImportRecord>;
+
+    /// Returns up to `limit` imports, into one name or all, the newest first, those before `after`.
+    fn imports(&self, into: Option<&str>, after: Option<JobId>, limit: usize) -> Vec<ImportRecord>;
 
     /// Begins to delete a table; returns it DELETING.
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError>;

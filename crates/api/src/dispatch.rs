@@ -111,17 +111,19 @@ pub async fn answer(
             ops::update_table_replica_auto_scaling::run(backend, context, fields).await
         }
         Operation::UpdateTimeToLive => ops::update_time_to_live::run(backend, fields).await,
+        Operation::DescribeExport => ops::describe_export::run(backend, context, fields),
+        Operation::DescribeImport => ops::describe_import::run(backend, context, fields),
+        Operation::ExportTableToPointInTime => {
+            ops::export_table_to_point_in_time::run(backend, context, fields).await
+        }
+        Operation::ImportTable => ops::import_table::run(backend, context, fields).await,
+        Operation::ListExports => ops::list_exports::run(backend, context, fields),
+        Operation::ListImports => ops::list_imports::run(backend, context, fields),
         Operation::CancelBulkOperation
         | Operation::DescribeBulkOperation
-        | Operation::DescribeExport
-        | Operation::DescribeImport
         | Operation::DisableKinesisStreamingDestination
         | Operation::EnableKinesisStreamingDestination
-        | Operation::ExportTableToPointInTime
-        | Operation::ImportTable
         | Operation::ListBulkOperations
-        | Operation::ListExports
-        | Operation::ListImports
         | Operation::SearchVectors
         | Operation::StartBulkPutItems
         | Operation::UpdateKinesisStreamingDestination => Err(crate::unbuilt::operation(operation)),

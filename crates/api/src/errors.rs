@@ -196,6 +196,7 @@ fn by_region(refusal: region::Refusal, table: &str) -> ApiError {
         Refusal::IndexNotFound => not_found(),
         Refusal::TooManyTags => tags::too_many(),
         Refusal::OtherPolicy => policies::not_found(table),
+        Refusal::OtherParameters => invalid(refusal.to_string()),
         // These are between the node and its group: the client can only try again.
         Refusal::NotInitialised
         | Refusal::StalePlacement
@@ -203,6 +204,7 @@ fn by_region(refusal: region::Refusal, table: &str) -> ApiError {
         | Refusal::InitialisedOtherwise
         | Refusal::Replayed
         | Refusal::PartitionNotFound
+        | Refusal::JobNotFound
         | Refusal::NodeNotFound
         | Refusal::NodeRemoved
         | Refusal::NodeLostLog

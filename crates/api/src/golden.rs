@@ -20,7 +20,7 @@
 //! value that an answer gave that member ([`KEPT`]). `@until` waits until a
 //! table has a status, or is `GONE`, or `INDEXED`: neither it nor an index of it is changing; or is
 //! `RESTORABLE`: there is a time to which it can be restored; or is `BACKED-UP`: its backups are
-//! available.
+//! available; or is `EXPORTED` or `IMPORTED`: the last export or import that was begun has ended.
 //!
 //! # Invariants
 //!
@@ -41,12 +41,16 @@ use meridian_wire::{Fault, Operation};
 const ATTEMPTS_MAX: u32 = 40;
 
 /// Members whose last value requests can name.
-pub const KEPT: [&str; 8] = [
+pub const KEPT: [&str; 12] = [
     "BackupArn",
+    "ExportArn",
+    "ExportId",
+    "ImportArn",
     "LatestRestorableDateTime",
     "LatestStreamArn",
     "LatestStreamLabel",
     "NextShardIterator",
+    "NextToken",
     "SequenceNumber",
     "ShardId",
     "ShardIterator",
@@ -219,7 +223,10 @@ pub async fn run(parts: &[Part], answering: &mut dyn Answering) -> Result<Vec<Pa
     for part in parts {
         match part {
             Part::Comment(_) => {}
-            Part::Until { status, table } => until(answering, status, table).await?,
+            Part::Until { status, table } => {
+                let job = if status == "EXPORTED" { "ExportArn" } else { "ImportArn" };
+                until(answering, status, table, kept.get(job)).await?;
+            }
             Part::Exchange(exchange) => {
                 now.push(Part::Exchange(ask(answering, exchange, &mut kept).await));
                 continue;
@@ -251,6 +258,10 @@ async fn ask(
                 None => rest.split([',', '}']).next(),
             });
             kept.extend(value.map(|value| (member, value.to_owned())));
+            // The names of an export's files have its id in them.
+            if let ("ExportArn", Some((_, id))) = (member, value.and_then(|v| v.rsplit_once('/'))) {
+                kept.insert("ExportId", id.to_owned());
+            }
         }
         let got = Exchange { status, answer: mask(&answer), ..exchange.clone() };
         attempts += 1;
@@ -288,17 +299,26 @@ async fn until(
     answering: &mut dyn Answering,
     status: &str,
     table: &str,
+    job: Option<&String>,
 ) -> Result<(), GoldenError> {
     let body = format!("{{\"TableName\":\"{table}\"}}");
     let asks = match status {
         "RESTORABLE" => Operation::DescribeContinuousBackups,
         "BACKED-UP" => Operation::ListBackups,
+        "EXPORTED" => Operation::DescribeExport,
+        "IMPORTED" => Operation::DescribeImport,
         _ => Operation::DescribeTable,
+    };
+    let body = match (asks, job) {
+        (Operation::DescribeExport, Some(arn)) => format!("{{\"ExportArn\":\"{arn}\"}}"),
+        (Operation::DescribeImport, Some(arn)) => format!("{{\"ImportArn\":\"{arn}\"}}"),
+        _ => body,
     };
     let (wanted, unwanted) = match status {
         "RESTORABLE" => ("\"LatestRestorableDateTime\":".to_owned(), None),
         "BACKED-UP" => ("\"AVAILABLE\"".to_owned(), Some("\"CREATING\"")),
         "GONE" => ("ResourceNotFoundException".to_owned(), None),
+        "EXPORTED" | "IMPORTED" => ("\"EndTime\":".to_owned(), None),
         "INDEXED" => ("\"TableStatus\":\"ACTIVE\"".to_owned(), Some("ING\"")),
         status => (format!("\"TableStatus\":\"{status}\""), None),
     };
@@ -326,15 +346,20 @@ pub fn status_of(fault: Fault) -> u16 {
 }
 
 /// Members whose value differs from run to run.
-const MASKED: [&str; 30] = [
+const MASKED: [&str; 36] = [
     "Address",
     "ApproximateCreationDateTime",
     "BackupCreationDateTime",
     "BackupExpiryDateTime",
     "BackupSizeBytes",
+    "BilledSizeBytes",
+    "ClientToken",
     "CreationDateTime",
     "CreationRequestDateTime",
+    "EndTime",
     "EndingSequenceNumber",
+    "ExportManifest",
+    "ExportTime",
     "IndexSizeBytes",
     "ItemCount",
     "LastDecreaseDateTime",
@@ -350,6 +375,7 @@ const MASKED: [&str; 30] = [
     "SequenceNumber",
     "ShardId",
     "ShardIterator",
+    "StartTime",
     "StartingSequenceNumber",
     "StreamLabel",
     "TableCreationDateTime",
@@ -371,7 +397,40 @@ pub fn mask(answer: &str) -> String {
     for bound in BOUNDS {
         out = mask_bound(&out, bound);
     }
-    mask_arns(&out)
+    for kind in PAGES {
+        out = mask_pages(&out, kind);
+    }
+    mask_arns(&mask_folders(&out))
+}
+
+/// Masks ids of exports in names of objects.
+fn mask_folders(text: &str) -> String {
+    const FOLDER: &str = "AWSDynamoDB/";
+    let mut parts = text.split(FOLDER);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (id, rest) = part.split_at(part.find('/').unwrap_or_default());
+        let shown = if id.contains('-') { "<id>" } else { id };
+        out += &format!("{FOLDER}{shown}{rest}");
+    }
+    out
+}
+
+/// What tokens of pages of exports and of imports begin with, and how long they are.
+const PAGES: [&str; 2] = ["6578706f7274", "696d706f7274"];
+const PAGE_CHARACTERS: usize = 128;
+
+/// Masks tokens of pages, which name an export or import.
+fn mask_pages(text: &str, kind: &str) -> String {
+    let mut parts = text.split(kind);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.get(PAGE_CHARACTERS - kind.len()..) {
+            Some(rest) => out += &format!("<page>{rest}"),
+            None => out += &format!("{kind}{part}"),
+        }
+    }
+    out
 }
 
 /// Leaves out a bound of what can be restored, which stands before another member, and masks it in a
@@ -415,11 +474,12 @@ fn mask_arns(text: &str) -> String {
         let resource = part.splitn(3, ':').nth(2).unwrap_or(part);
         let end = resource.find('"').unwrap_or(resource.len());
         let (resource, rest) = resource.split_at(end);
-        let labelled = ["stream", "backup"].into_iter().find_map(|kind| {
+        let named = ["stream", "backup", "export", "import"].into_iter().find_map(|kind| {
             let (table, _) = resource.split_once(&format!("/{kind}/"))?;
-            Some(format!("{table}/{kind}/<label>"))
+            let label = if matches!(kind, "stream" | "backup") { "label" } else { "id" };
+            Some(format!("{table}/{kind}/<{label}>"))
         });
-        let resource = labelled.unwrap_or_else(|| resource.to_owned());
+        let resource = named.unwrap_or_else(|| resource.to_owned());
         let _ = write!(out, "{ARN}<region>:<account>:{resource}{rest}");
     }
     out
@@ -475,6 +535,17 @@ mod tests {
                 r#"{"CreationDateTime":1.5,"TableId":"x-y","A":"arn:aws:dynamodb:eu:000:table/t/stream/2026-01:00"}"#
             ),
             r#"{"CreationDateTime":"<CreationDateTime>","TableId":"<TableId>","A":"arn:aws:dynamodb:<region>:<account>:table/t/stream/<label>"}"#
+        );
+        let folder = r#"{"S3KeyPrefix":"p/AWSDynamoDB/0170-beef/data/","b":"AWSDynamoDB/data/x"}"#;
+        let masked = r#"{"S3KeyPrefix":"p/AWSDynamoDB/<id>/data/","b":"AWSDynamoDB/data/x"}"#;
+        assert_eq!(mask(folder), masked);
+        let page = format!(r#"{{"NextToken":"6578706f7274{}"}}"#, "0".repeat(116));
+        assert_eq!(mask(&page), r#"{"NextToken":"<page>"}"#);
+        assert_eq!(mask("6578706f7274"), "6578706f7274");
+        let export = r#"{"A":"arn:aws:dynamodb:eu:000:table/t/export/0170-beef"}"#;
+        assert_eq!(
+            mask(export),
+            r#"{"A":"arn:aws:dynamodb:<region>:<account>:table/t/export/<id>"}"#
         );
         let window = r#"{"EarliestRestorableDateTime":1,"LatestRestorableDateTime":2,"A":3}"#;
         assert_eq!(mask(window), r#"{"A":3}"#);

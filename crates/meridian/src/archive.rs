@@ -4,8 +4,8 @@ use crate::run::Kind;
 use anyhow::Context;
 use meridian_archive::MasterKey;
 use meridian_node::archive::ArchiveOptions;
+use meridian_node::buckets::open_folder;
 use meridian_server::config::{ArchiveConfig, EngineChoice, NodeConfig, read_key};
-use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use rand::Rng;
 use std::fmt::Write as _;
@@ -60,7 +60,6 @@ pub fn options(config: &NodeConfig, kind: Kind) -> anyhow::Result<Option<Archive
     std::fs::create_dir_all(&archive.dir)
         .and_then(|()| std::fs::canonicalize(&archive.dir))
         .with_context(|| format!("archive_dir {}", archive.dir.display()))?;
-    let store = LocalFileSystem::new_with_prefix(&archive.dir).context("archive_dir")?;
-    let store = Arc::new(store.with_fsync(true));
+    let store = open_folder(&archive.dir).context("archive_dir")?;
     Ok(Some(ArchiveOptions { store, key, restore_bytes_per_s_max }))
 }

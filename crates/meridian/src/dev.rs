@@ -1,8 +1,8 @@
 //! `meridian dev`: one node of one region in this process.
 
-use crate::archive;
 use crate::cli::DevArgs;
 use crate::run::{self, Kind};
+use crate::{archive, buckets};
 use anyhow::Context;
 use meridian_server::config::{EngineChoice, FailurePolicy, LogFormat, NodeConfig};
 use meridian_server::credentials::Credentials;
@@ -62,6 +62,8 @@ pub fn config(args: &DevArgs) -> anyhow::Result<NodeConfig> {
         silence: Duration::from_millis(meridian_server::config::SILENCE_MS_DEFAULT),
         archive: (!args.in_memory).then(|| archive::config_in(&data_dir)),
         restore_bytes_per_s_max: 0,
+        bucket_dir: (!args.in_memory).then(|| buckets::folder_in(&data_dir)),
+        buckets: std::collections::BTreeMap::new(),
         log_format: LogFormat::Text,
         log_level: args.log_level.clone(),
     })

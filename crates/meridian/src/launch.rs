@@ -1,7 +1,7 @@
 //! Starts the node behind the listeners.
 
-use crate::archive;
 use crate::run::Kind;
+use crate::{archive, buckets};
 use anyhow::Context;
 use meridian_api::RequestContext;
 use meridian_api::admin::AdminBackend;
@@ -75,6 +75,7 @@ fn options(config: &NodeConfig, kind: Kind, switch: Switch) -> anyhow::Result<No
         switch,
         clock: Arc::new(SystemClock),
         archive: archive::options(config, kind)?,
+        buckets: buckets::of(config),
         alone: kind == Kind::Dev,
     })
 }

@@ -9,6 +9,7 @@
 
 mod admin;
 mod archive;
+mod buckets;
 mod cli;
 mod cluster_file;
 #[cfg(test)]

@@ -14,7 +14,8 @@ mod backupper;
 mod base;
 mod cleaner;
 mod log;
-mod objects;
+pub(crate) mod objects;
+pub(crate) mod reading;
 mod restorer;
 
 use crate::hosting::HostedPartition;
@@ -212,7 +213,7 @@ impl Keeper {
 impl Node {
     /// The objects of a table or backup in this region's archive; none where no archive is kept, or
     /// before the cluster is founded.
-    fn objects_of(&self, subject: Subject) -> Option<Arc<Objects>> {
+    pub(crate) fn objects_of(&self, subject: Subject) -> Option<Arc<Objects>> {
         let options = self.archive.options.as_ref()?;
         let global = self.control.global_state();
         let cluster = global.cluster()?.id.clone();

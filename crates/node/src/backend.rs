@@ -21,7 +21,8 @@ use meridian_base::{BackupId, PartitionId, TableId};
 use meridian_control::global::{self, Command as GlobalCommand};
 use meridian_control::planner::{Limits, View, place_table};
 use meridian_control::region::{
-    BackupRecord, Command, CommandResult, Done, IndexRecord, OwnChange, Refusal, RestoreSource,
+    BackupRecord, Command, CommandResult, Done, ExportRecord, ExportRequest, ImportRecord,
+    ImportRequest, IndexRecord, JobId, OwnChange, PartitionPlacement, Refusal, RestoreSource,
     TableRecord, TableSettings,
 };
 use meridian_control::table::{GlobalSnapshot, IndexStatus, TableDefinition, TableStatus};
@@ -84,7 +85,6 @@ impl Node {
         definition: TableDefinition,
         origin: TableOrigin,
     ) -> Result<CommandResult, ChangeError> {
-        let ranges = KeyRange::full().split_evenly(self.options.partitions);
         let (mut forced, mut global, mut own, mut restore) = (None, None, Vec::new(), None);
         match origin {
             TableOrigin::New(settings) => own = settings,
@@ -92,15 +92,7 @@ impl Node {
             TableOrigin::Restore(source) => restore = Some(source),
         }
         for _ in 0..STALE_ATTEMPTS {
-            let state = self.control.region_state();
-            let view = View {
-                state: &state,
-                silent_ms: planner::silent_ms(self),
-                short_of_room: planner::observe_region(self).await.short_of_room,
-                groups: BTreeMap::new(),
-                limits: Limits::default(),
-            };
-            let Ok(partitions) = place_table(&view, &ranges) else {
+            let Some(partitions) = self.placement().await else {
                 rt::sleep(Duration::from_millis(100)).await;
                 continue;
             };
@@ -152,7 +144,21 @@ impl Node {
         let _ = rt::timeout(ACTIVE_PATIENCE, active).await;
     }
 
-    async fn change(&self, command: &Command) -> Result<Done, ChangeError> {
+    /// Where the partitions of a new table go; none while no node takes them.
+    pub(crate) async fn placement(&self) -> Option<Vec<PartitionPlacement>> {
+        let ranges = KeyRange::full().split_evenly(self.options.partitions);
+        let state = self.control.region_state();
+        let view = View {
+            state: &state,
+            silent_ms: planner::silent_ms(self),
+            short_of_room: planner::observe_region(self).await.short_of_room,
+            groups: BTreeMap::new(),
+            limits: Limits::default(),
+        };
+        place_table(&view, &ranges).ok()
+    }
+
+    pub(crate) async fn change(&self, command: &Command) -> Result<Done, ChangeError> {
         Ok(self.control.region(command).await.map_err(control_error)??)
     }
 
@@ -352,6 +358,39 @@ impl Backend for Node {
         Ok(())
     }
 
+    async fn begin_export(
+        &self,
+        table: &TableRecord,
+        request: ExportRequest,
+    ) -> Result<ExportRecord, ChangeError> {
+        Node::begin_export(self, table.id, request).await
+    }
+
+    fn export(&self, id: JobId) -> Option<ExportRecord> {
+        self.control.region_state().jobs().exports.get(&id).cloned()
+    }
+
+    fn exports(
+        &self,
+        of: Option<TableId>,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> Vec<ExportRecord> {
+        self.control.region_state().jobs().exports_before(of, after, limit)
+    }
+
+    async fn begin_import(&self, request: ImportRequest) -> Result<ImportRecord, ChangeError> {
+        Node::begin_import(self, request).await
+    }
+
+    fn import(&self, id: JobId) -> Option<ImportRecord> {
+        self.control.region_state().jobs().imports.get(&id).cloned()
+    }
+
+    fn imports(&self, into: Option<&str>, after: Option<JobId>, limit: usize) -> Vec<ImportRecord> {
+        self.control.region_state().jobs().imports_before(into, after, limit)
+    }
+
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {
         let table = self.record(name)?;
         let backup_ms = Some(self.options.clock.now_ms() + CLOCK_APART_MS_MAX);
@@ -491,7 +530,6 @@ impl Node {
         let global = self.control.global_state();
         let Some(table) = global.tables().get(name) else { return Ok(()) };
         let snapshot = Some(table.snapshot());
-        self.change(&Command::SetGlobal { table: table.table, global: snapshot }).await?;
-        Ok(())
+        self.change(&Command::SetGlobal { table: table.table, global: snapshot }).await.map(drop)
     }
 }

@@ -6,6 +6,7 @@ mod damage;
 mod expiry;
 mod full_disk;
 mod indexes;
+mod jobs;
 mod meters;
 mod reads;
 mod region;

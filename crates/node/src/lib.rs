@@ -12,6 +12,7 @@ mod admin;
 pub mod archive;
 mod backend;
 pub mod barrier;
+pub mod buckets;
 mod catalog;
 #[cfg(test)]
 mod cluster_tests;
@@ -23,6 +24,7 @@ pub mod hosting;
 pub mod identity;
 mod indexes;
 pub mod items;
+mod jobs;
 mod lost_log;
 mod meters;
 pub mod network;

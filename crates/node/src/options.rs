@@ -1,6 +1,7 @@
 //! What a node is started with.
 
 use crate::archive::ArchiveOptions;
+use crate::buckets::Buckets;
 use crate::room::FreeBytes;
 use meridian_base::{Clock, NodeId};
 use meridian_control::NodeAddresses;
@@ -53,6 +54,8 @@ pub struct NodeOptions {
     pub clock: Arc<dyn Clock>,
     /// Where the point-in-time archive is; none is kept without it.
     pub archive: Option<ArchiveOptions>,
+    /// The buckets of exports and imports.
+    pub buckets: Buckets,
     /// Founds a cluster of this one node at its first start (`dev`).
     pub alone: bool,
 }

@@ -20,6 +20,7 @@ SERVICES = [("dynamodb", "2012-08-10"), ("dynamodbstreams", "2012-08-10")]
 ENUM_ORDER = {
     "ComparisonOperator": "IN NULL BETWEEN LT NOT_CONTAINS EQ GT NOT_NULL NE LE BEGINS_WITH GE CONTAINS",
     "ConditionalOperator": "OR AND",
+    "InputCompressionType": "ZSTD NONE GZIP",
     "ProjectionType": "ALL INCLUDE KEYS_ONLY",
     "ReturnValue": "ALL_NEW UPDATED_OLD ALL_OLD NONE UPDATED_NEW",
     "ScalarAttributeType": "B N S",
@@ -74,6 +75,12 @@ UNCHECKED = {"TableClass", "TagKeyString", "TagValueString"}
 UNREQUIRED = {("Tag", "Key"), ("Tag", "Value")}
 # The key of a global index may have up to eight attributes; the public model has one shape for all.
 INDEX_KEYS = ("GlobalSecondaryIndex", "CreateGlobalSecondaryIndexAction")
+
+# These take an ARN alone, and say in words of their own what is wrong with it.
+ARN_ONLY = {
+    ("ExportTableToPointInTimeInput", "TableArn"), ("ListExportsInput", "TableArn"),
+    ("ListImportsInput", "TableArn"),
+}
 
 # What the in-process matcher understands: character classes with a quantifier, no groups.
 PATTERN = re.compile(r"^(\[[^\]\\]+\](?:[+*]|\{\d+\})?)+$")
@@ -138,6 +145,8 @@ def lines_of(shapes, name):
         target = shape["members"][member]["shape"]
         if name in INDEX_KEYS and member == "KeySchema":
             target = "IndexKeySchema"
+        if (name, member) in ARN_ONLY:
+            target = "ResourceArnString"
         out.append(f"  {member} {target}{flags}")
     return out
 

@@ -34,7 +34,8 @@ pub async fn run(
     Ok(describe::answer("TableDescription", context, &table, TableSize::default()))
 }
 
-fn definition(fields: &mut Fields) -> Result<TableDefinition, ApiError> {
+/// Takes the definition of a table out of a request.
+pub fn definition(fields: &mut Fields) -> Result<TableDefinition, ApiError> {
     let billing = settings::billing(fields).unwrap_or(BillingMode::Provisioned);
     let throughput = settings::throughput(fields)?;
     match (billing, throughput) {

@@ -13,7 +13,8 @@ use meridian_base::limits::ITEM_BYTES_MAX;
 use meridian_base::{BackupId, Cause, LogIndex, NodeId, PartitionId, Position, RegionId, TableId};
 use meridian_control::NodeAddresses;
 use meridian_control::region::{
-    BackupRecord, Catalog, Command, Done as Changed, OwnChange, PartitionPlacement,
+    BackupRecord, Catalog, Command, Done as Changed, ExportCommand, ExportRecord, ExportRequest,
+    ImportCommand, ImportRecord, ImportRequest, JobId, OwnChange, PartitionPlacement,
     Refusal as RegionRefusal, RegionState, RestoreSource, TableRecord, TableSettings,
 };
 use meridian_control::table::{GlobalSnapshot, IndexStatus, ReplicaStatus, TableDefinition};
@@ -24,6 +25,7 @@ use meridian_partition::{
     Action, Done, GetOutcome, Page, PageRequest, Refusal, Write, WriteOutcome, index,
 };
 
+use super::memory_jobs::{Buckets, items_of, run_export, run_import};
 use crate::backups::Restorable;
 use crate::reads;
 use crate::streams::{StreamChange, StreamPage, StreamRead};
@@ -32,10 +34,10 @@ use crate::transact::{
 };
 use crate::{Backend, BackendError, ChangeError, Consistency, ReplicaChange, Size, TableSize};
 
-const NOW_MS: u64 = 1_770_000_000_123;
-const REGION: &str = "eu-test-1";
+pub(super) const NOW_MS: u64 = 1_770_000_000_123;
+pub(super) const REGION: &str = "eu-test-1";
 
-type Items = BTreeMap<Vec<u8>, Item>;
+pub(super) type Items = BTreeMap<Vec<u8>, Item>;
 
 pub struct Memory {
     region: Mutex<RegionState>,
@@ -46,6 +48,11 @@ pub struct Memory {
     archive: Mutex<Archive>,
     backed_up: Mutex<BTreeMap<BackupId, Items>>,
     holds: AtomicBool,
+    pub buckets: Buckets,
+    /// How long ago tables are made and recovery is turned on.
+    before_ms: Mutex<u64>,
+    /// Jobs that were begun.
+    jobs: Mutex<u32>,
 }
 
 /// What there is of an archive. The clock stands still, so that one which keeps up needs no history:
@@ -74,6 +81,9 @@ impl Default for Memory {
             backed_up: Mutex::default(),
             archive: Mutex::new(Archive::KeepsUp { before_ms: 0 }),
             holds: AtomicBool::new(false),
+            buckets: Buckets::default(),
+            before_ms: Mutex::default(),
+            jobs: Mutex::default(),
         };
         let region = Command::InitRegion { region: RegionId::new(1), name: REGION.to_owned() };
         memory.apply(region).expect("the region is new");
@@ -147,7 +157,7 @@ impl Memory {
         changes.push(StreamChange { position, commit_ms, cause, old, new });
     }
 
-    fn apply(&self, command: Command) -> Result<Changed, RegionRefusal> {
+    pub(super) fn apply(&self, command: Command) -> Result<Changed, RegionRefusal> {
         let mut region = self.region.lock().unwrap();
         let next = LogIndex(region.applied().0 + 1);
         region.apply(next, &command)
@@ -163,6 +173,26 @@ impl Memory {
             let covered_ms = based_ms;
             self.apply(Command::BackupCovered { backup: id, partition, covered_ms }).unwrap();
         }
+    }
+
+    /// Lets tables be made, and recovery be turned on, so long ago.
+    pub fn begin_before(&self, before_ms: u64) {
+        *self.before_ms.lock().unwrap() = before_ms;
+    }
+
+    fn begin_ms(&self) -> u64 {
+        NOW_MS - *self.before_ms.lock().unwrap()
+    }
+
+    /// The id of the next job.
+    fn next_job(&self) -> JobId {
+        let mut jobs = self.jobs.lock().unwrap();
+        *jobs += 1;
+        JobId { at_ms: NOW_MS, random: *jobs }
+    }
+
+    pub(super) fn set_items(&self, table: TableId, items: Items) {
+        self.items.lock().unwrap().insert(table, items);
     }
 
     /// Applies a change of a table; returns it in the passing status, and then lets it settle.
@@ -182,7 +212,7 @@ impl Memory {
     }
 
     /// Makes and fills the indexes that the table is to have, and takes away those that go.
-    fn settle_indexes(&self, table: &TableRecord) {
+    pub(super) fn settle_indexes(&self, table: &TableRecord) {
         for wanted in &table.definition.global_indexes {
             let (index, partitions) = (wanted.index.name.clone(), partitions());
             let made = Command::MakeIndex { table: table.id, index, partitions };
@@ -261,7 +291,7 @@ impl Backend for Memory {
                 global: None,
                 own,
                 restore: None,
-                created_ms: NOW_MS,
+                created_ms: self.begin_ms(),
             },
         )
     }
@@ -286,7 +316,7 @@ impl Backend for Memory {
         name: &str,
         change: OwnChange,
     ) -> Result<Arc<TableRecord>, ChangeError> {
-        self.apply(Command::ChangeOwn { name: name.to_owned(), change, at_ms: NOW_MS })?;
+        self.apply(Command::ChangeOwn { name: name.to_owned(), change, at_ms: self.begin_ms() })?;
         Ok(self.table(name).ok_or(RegionRefusal::TableNotFound)?)
     }
 
@@ -384,6 +414,53 @@ impl Backend for Memory {
         self.apply(Command::DeleteBackup { backup })?;
         self.apply(Command::BackupGone { backup })?;
         Ok(())
+    }
+
+    async fn begin_export(
+        &self,
+        table: &TableRecord,
+        request: ExportRequest,
+    ) -> Result<ExportRecord, ChangeError> {
+        let begin = ExportCommand::Begin { id: self.next_job(), table: table.id, request };
+        let begun = self.apply(Command::Export(begin))?;
+        let Changed::Job(id) = begun else { panic!("not a job: {begun:?}") };
+        let export = self.export(id).expect("it was just begun");
+        if export.ended.is_none() {
+            run_export(self, &items_of(&self.items, table.id), &export);
+        }
+        Ok(export)
+    }
+
+    fn export(&self, id: JobId) -> Option<ExportRecord> {
+        self.region.lock().unwrap().jobs().exports.get(&id).cloned()
+    }
+
+    fn exports(
+        &self,
+        of: Option<TableId>,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> Vec<ExportRecord> {
+        self.region.lock().unwrap().jobs().exports_before(of, after, limit)
+    }
+
+    async fn begin_import(&self, request: ImportRequest) -> Result<ImportRecord, ChangeError> {
+        let begin = ImportCommand::Begin { id: self.next_job(), request };
+        let begun = self.apply(Command::Import(begin))?;
+        let Changed::Job(id) = begun else { panic!("not a job: {begun:?}") };
+        let import = self.import(id).expect("it was just begun");
+        if import.ended.is_none() {
+            run_import(self, &import);
+        }
+        Ok(import)
+    }
+
+    fn import(&self, id: JobId) -> Option<ImportRecord> {
+        self.region.lock().unwrap().jobs().imports.get(&id).cloned()
+    }
+
+    fn imports(&self, into: Option<&str>, after: Option<JobId>, limit: usize) -> Vec<ImportRecord> {
+        self.region.lock().unwrap().jobs().imports_before(into, after, limit)
     }
 
     async fn delete_table(&self, name: &str) -> Result<Arc<TableRecord>, ChangeError> {
@@ -535,13 +612,13 @@ impl Backend for Memory {
 }
 
 /// As many as a node makes where nobody says how many.
-fn partitions() -> Vec<PartitionPlacement> {
+pub(super) fn partitions() -> Vec<PartitionPlacement> {
     let placed =
         |range| PartitionPlacement { range, voters: vec![NodeId(1)], first_leader: NodeId(1) };
     KeyRange::full().split_evenly(4).into_iter().map(placed).collect()
 }
 
-fn evaluate(table: &TableRecord, items: &mut Items, write: Write) -> WriteOutcome {
+pub(super) fn evaluate(table: &TableRecord, items: &mut Items, write: Write) -> WriteOutcome {
     let schema = &table.definition.key;
     let local: Vec<&dyn SecondaryIndex> =
         table.definition.local_indexes.iter().map(|index| index as &dyn SecondaryIndex).collect();

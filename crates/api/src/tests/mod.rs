@@ -6,7 +6,9 @@ mod compatibility;
 mod errors;
 mod golden;
 mod indexes;
+mod jobs;
 pub(crate) mod memory;
+mod memory_jobs;
 mod replicas;
 mod scaling;
 

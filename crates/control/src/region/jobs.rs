@@ -18,6 +18,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::str::FromStr;
 
 /// How long a job is kept after it ended, ms (AWS: ListExports and ListImports, 90 days).
@@ -361,6 +362,11 @@ fn forget<J: Job>(jobs: &mut BTreeMap<JobId, J>, at_ms: u64) {
     oldest.iter().for_each(|id| drop(jobs.remove(id)));
 }
 
+fn before<J>(jobs: &BTreeMap<JobId, J>, after: Option<JobId>) -> impl Iterator<Item = &J> {
+    let upto = after.map_or(Bound::Unbounded, Bound::Excluded);
+    jobs.range((Bound::Unbounded, upto)).rev().map(|(_, job)| job)
+}
+
 fn under_way<J: Job>(jobs: &BTreeMap<JobId, J>) -> usize {
     jobs.values().filter(|job| job.ended_ms().is_none()).count()
 }
@@ -369,6 +375,29 @@ impl Jobs {
     /// True when there are none.
     pub fn is_empty(&self) -> bool {
         self.exports.is_empty() && self.imports.is_empty()
+    }
+
+    /// Up to `limit` exports, of one table or of all, the newest first, those before `after`.
+    pub fn exports_before(
+        &self,
+        of: Option<TableId>,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> Vec<ExportRecord> {
+        let wanted = |export: &&ExportRecord| of.is_none_or(|table| export.table == table);
+        before(&self.exports, after).filter(wanted).take(limit).cloned().collect()
+    }
+
+    /// Up to `limit` imports, into one name or all, the newest first, those before `after`.
+    pub fn imports_before(
+        &self,
+        into: Option<&str>,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> Vec<ImportRecord> {
+        let wanted =
+            |import: &&ImportRecord| into.is_none_or(|name| import.request.table_name == name);
+        before(&self.imports, after).filter(wanted).take(limit).cloned().collect()
     }
 }
 

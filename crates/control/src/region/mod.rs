@@ -363,13 +363,13 @@ pub struct RegionState {
     /// The id of the last backup.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) last_backup: u64,
+    /// Exports and imports.
+    #[serde(default, skip_serializing_if = "Jobs::is_empty")]
+    pub(crate) jobs: Jobs,
 }
 
 fn is_zero(number: &u64) -> bool {
     *number == 0
-    /// Exports and imports.
-    #[serde(default, skip_serializing_if = "Jobs::is_empty")]
-    pub(crate) jobs: Jobs,
 }
 
 impl Stored for RegionState {}

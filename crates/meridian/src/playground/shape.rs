@@ -142,6 +142,7 @@ impl Shape {
         spot: &Spot,
         data_dir: PathBuf,
         archive: ArchiveConfig,
+        buckets: PathBuf,
         latency: Duration,
     ) -> NodeConfig {
         let seeds = self.nodes().map(|s| Address::from(local(s.ports.peer))).collect();
@@ -171,6 +172,8 @@ impl Shape {
             silence: Duration::from_millis(SILENCE_MS_DEFAULT),
             archive: Some(archive),
             restore_bytes_per_s_max: 0,
+            bucket_dir: Some(buckets),
+            buckets: std::collections::BTreeMap::new(),
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
         }
@@ -325,7 +328,8 @@ mod tests {
             let archive = crate::archive::config_in(folder.path());
             crate::archive::make_key(&archive.key_file).unwrap();
             let data = folder.path().join("data");
-            let config = shape.node_config(&spot, data, archive, latency);
+            let buckets = crate::buckets::folder_in(folder.path());
+            let config = shape.node_config(&spot, data, archive, buckets, latency);
             let table = toml::from_str(&config.to_toml()).unwrap();
             assert_eq!(NodeConfig::from_table(table).unwrap(), config);
         }

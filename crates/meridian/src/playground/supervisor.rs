@@ -110,7 +110,8 @@ impl Supervisor {
         let archive = crate::archive::config_in(&self.folder);
         crate::archive::make_key(&archive.key_file)?;
         let data = folder.join("data");
-        let mut config = self.shape.node_config(spot, data, archive, self.latency);
+        let buckets = crate::buckets::folder_in(&self.folder);
+        let mut config = self.shape.node_config(spot, data, archive, buckets, self.latency);
         config.credentials_file.clone_from(&self.credentials);
         let file = folder.join("node.toml");
         meridian_server::process::replace_file(&file, config.to_toml().as_bytes())

@@ -11,15 +11,14 @@
 //! Tested by `cluster_tests/archive.rs`.
 
 use super::objects::{ObjectError, Objects};
+use super::reading::folded;
 use crate::hosting::HostedPartition;
 use crate::node::Node;
 use crate::pipeline::Refused;
 use crate::task::Task;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use meridian_archive::{
-    ArchiveError, ArchivedItem, BaseChunk, Fold, LogSegment, ObjectName, RestorePlan,
-};
+use meridian_archive::{ArchiveError, ArchivedItem, BaseChunk, ObjectName};
 use meridian_base::{Cause, Change, Incarnation, Origin, PartitionId, Position, VersionVector};
 use meridian_control::region::{Command, RestoreSource};
 use meridian_partition::Reader;
@@ -112,7 +111,7 @@ impl Restorer {
 
     /// Writes what a partition of the source held, as far as it belongs here.
     async fn copy(&self, from: PartitionId) -> Result<(), Interrupted> {
-        let (plan, mut fold) = self.folded(from).await?;
+        let (plan, mut fold) = folded(&self.objects, from, self.source.at_ms).await?;
         let mut in_flight = FuturesUnordered::new();
         for name in plan.chunks() {
             let whole = self.objects.name_of(&name);
@@ -131,25 +130,6 @@ impl Restorer {
             let () = done?;
         }
         Ok(())
-    }
-
-    /// A plan for a partition of the source, with all changes since its base.
-    async fn folded(&self, from: PartitionId) -> Result<(RestorePlan, Fold), Interrupted> {
-        let at_ms = self.source.at_ms;
-        let watermark = self.objects.watermark(from).await?;
-        let watermark = watermark.ok_or(ArchiveError::NoBase { partition: from })?;
-        let (mut names, ends) = self.objects.bases(from).await?;
-        let early = ends.iter().filter(|end| end.commit_ms <= at_ms);
-        let after = early.map(|end| end.position).max().unwrap_or_default();
-        names.extend(self.objects.segments(from, after).await?);
-        let plan = RestorePlan::new(&names, &ends, &watermark, at_ms)?;
-        let mut fold = Fold::new(plan.base, at_ms);
-        for name in &plan.segments {
-            let whole = self.objects.name_of(name);
-            let segment = LogSegment::decode(&whole, &self.objects.must(name).await?)?;
-            fold.add(&whole, segment)?;
-        }
-        Ok((plan, fold))
     }
 
     async fn write(&self, items: Vec<ArchivedItem>) -> Result<(), Interrupted> {

@@ -2,6 +2,7 @@
 
 use super::testing::{eventually, make_table, options};
 use crate::archive::ArchiveOptions;
+use crate::buckets::Buckets;
 use crate::node::Node;
 use crate::options::DataDir;
 use crate::{founding, identity::Founder};
@@ -25,6 +26,8 @@ pub struct Region {
     free: BTreeMap<u64, Arc<AtomicU64>>,
     /// Where all nodes archive to.
     pub archive: ArchiveOptions,
+    /// The buckets of all nodes.
+    pub buckets: Buckets,
 }
 
 impl Region {
@@ -38,7 +41,8 @@ impl Region {
             key: meridian_archive::MasterKey::new([7; 32]),
             restore_bytes_per_s_max: None,
         };
-        let mut region = Region { folder, engine, addresses, nodes, free, archive };
+        let buckets = Buckets::in_memory();
+        let mut region = Region { folder, engine, addresses, nodes, free, archive, buckets };
         for id in 1..=NODES {
             region.start_node(id).await;
         }
@@ -74,6 +78,7 @@ impl Region {
         options.data = DataDir::Path(self.data(id));
         options.engine = self.engine;
         options.archive = Some(self.archive.clone());
+        options.buckets = self.buckets.clone();
         options.disk_free_bytes_min = FREE_MIN;
         let free = Arc::clone(&self.free[&id]);
         options.free_bytes = Arc::new(move |_| Ok(free.load(Ordering::Relaxed)));

@@ -44,6 +44,7 @@ pub fn options(id: u64, peer: String) -> NodeOptions {
         switch: Switch::new(),
         clock: Arc::new(SystemClock),
         archive: None,
+        buckets: crate::buckets::Buckets::default(),
         alone: false,
     }
 }

@@ -110,6 +110,18 @@ pub const NODE_FIELDS: &[FieldDoc] = &[
         "`0`",
         "How many bytes a second restores write at most on this node; 0 for no limit.",
     ),
+    doc(
+        "bucket_dir",
+        "a path",
+        "none",
+        "A folder whose folders are the buckets of exports and imports; the first export to a bucket makes its folder. All nodes of the region share it.",
+    ),
+    doc(
+        "buckets",
+        "a table of `name = \"path\"`",
+        "none",
+        "Buckets whose folders are elsewhere; a folder that is not there is no bucket. The same on all nodes of the region.",
+    ),
     doc("log_format", "`\"text\"` or `\"json\"`", "`\"text\"`", "Form of the log lines on stderr."),
     doc(
         "log_level",
@@ -154,6 +166,8 @@ struct RawNodeConfig {
     archive_dir: Field<PathBuf>,
     archive_key_file: Field<PathBuf>,
     restore_bytes_per_s_max: Field<u64>,
+    bucket_dir: Field<PathBuf>,
+    buckets: Field<BTreeMap<String, PathBuf>>,
     log_format: Field<String>,
     log_level: Field<String>,
     #[serde(flatten)]
@@ -294,6 +308,10 @@ pub struct NodeConfig {
     pub archive: Option<ArchiveConfig>,
     /// Bytes a second that restores write at most; 0 for no limit.
     pub restore_bytes_per_s_max: u64,
+    /// The folder whose folders are buckets.
+    pub bucket_dir: Option<PathBuf>,
+    /// Buckets whose folders are elsewhere.
+    pub buckets: BTreeMap<String, PathBuf>,
     /// Form of log lines.
     pub log_format: LogFormat,
     /// What is logged.
@@ -357,6 +375,16 @@ impl NodeConfig {
         }
         if let Some(file) = &self.credentials_file {
             lines.push(format!("credentials_file = {}", path(file)));
+        }
+        if let Some(folder) = &self.bucket_dir {
+            lines.push(format!("bucket_dir = {}", path(folder)));
+        }
+        if !self.buckets.is_empty() {
+            // A table comes after all settings.
+            lines.push("[buckets]".to_owned());
+            let named = self.buckets.iter();
+            lines
+                .extend(named.map(|(name, folder)| format!("{} = {}", quoted(name), path(folder))));
         }
         lines.push(String::new());
         lines.join("\n")
@@ -430,6 +458,8 @@ fn validate(raw: RawNodeConfig) -> Result<NodeConfig, ConfigErrors> {
         super::secret(&mut r, raw.cluster_secret_file, &exposed);
     let archive = archive(&mut r, raw.archive_dir, raw.archive_key_file);
     let restore_bytes_per_s_max = r.or("restore_bytes_per_s_max", raw.restore_bytes_per_s_max, 0);
+    let bucket_dir = r.maybe("bucket_dir", raw.bucket_dir);
+    let buckets = r.maybe("buckets", raw.buckets).unwrap_or_default();
     let (credentials_file, credentials) = credentials(&mut r, raw.credentials_file);
     let complete = client.zip(admin).zip(peer).zip(engine).zip(policy.zip(log_format));
     let config =
@@ -457,6 +487,8 @@ fn validate(raw: RawNodeConfig) -> Result<NodeConfig, ConfigErrors> {
             silence: Duration::from_millis(silence_ms),
             archive,
             restore_bytes_per_s_max,
+            bucket_dir,
+            buckets,
             log_format,
             log_level,
         });

@@ -13,6 +13,7 @@ use meridian_model::{AttributeValue, Item};
 
 use super::model::{Member, Model, Shape, ShapeId};
 use crate::error::ApiError;
+use crate::operation::Operation;
 use crate::value::{ValueFault, Wording, write_item, write_value};
 
 /// An attribute value or item with the first fault that was found in it.
@@ -167,6 +168,18 @@ impl Fields {
         /// Takes an attribute value.
         take_value, Value, Checked<AttributeValue>
     );
+
+    /// Moves the members into the input of an operation, which has all of them.
+    pub fn moved_to(mut self, operation: Operation) -> Self {
+        let mut moved = Fields::empty(Model::get().input(operation));
+        for member in members(self.shape) {
+            if let Some(value) = self.take(&member.name) {
+                let at = moved.position(&member.name);
+                moved.set(at, value);
+            }
+        }
+        moved
+    }
 
     pub(super) fn set(&mut self, at: usize, value: Node) {
         self.values[at] = Some(value);

@@ -1,0 +1,72 @@
+//! Reads what the archive holds of one partition: the state at a time, or what was written between two.
+//!
+//! Tested by `cluster_tests/archive.rs` and `cluster_tests/jobs.rs`.
+
+use super::objects::{ObjectError, Objects};
+use meridian_archive::{
+    ArchiveError, BaseEnd, Delta, Fold, LogSegment, ObjectName, RestorePlan, Watermark,
+};
+use meridian_base::PartitionId;
+
+/// The listing of a partition, as far as a time needs it.
+struct Listing {
+    names: Vec<ObjectName>,
+    ends: Vec<BaseEnd>,
+    watermark: Watermark,
+}
+
+async fn listing(objects: &Objects, of: PartitionId, at_ms: u64) -> Result<Listing, ObjectError> {
+    let watermark = objects.watermark(of).await?;
+    let watermark = watermark.ok_or(ArchiveError::NoBase { partition: of })?;
+    let (mut names, ends) = objects.bases(of).await?;
+    let early = ends.iter().filter(|end| end.commit_ms <= at_ms);
+    let after = early.map(|end| end.position).max().unwrap_or_default();
+    names.extend(objects.segments(of, after).await?);
+    Ok(Listing { names, ends, watermark })
+}
+
+async fn segment(
+    objects: &Objects,
+    name: &ObjectName,
+) -> Result<(String, LogSegment), ObjectError> {
+    let whole = objects.name_of(name);
+    let segment = LogSegment::decode(&whole, &objects.must(name).await?)?;
+    Ok((whole, segment))
+}
+
+/// A plan for the state of a partition at a time, with all changes since its base.
+pub async fn folded(
+    objects: &Objects,
+    of: PartitionId,
+    at_ms: u64,
+) -> Result<(RestorePlan, Fold), ObjectError> {
+    let Listing { names, ends, watermark } = listing(objects, of, at_ms).await?;
+    let plan = RestorePlan::new(&names, &ends, &watermark, at_ms)?;
+    let mut fold = Fold::new(plan.base, at_ms);
+    for name in &plan.segments {
+        let (whole, segment) = segment(objects, name).await?;
+        fold.add(&whole, segment)?;
+    }
+    Ok((plan, fold))
+}
+
+/// A plan for what was written to a partition from one time on and before another, with all changes
+/// since the base of the state before.
+pub async fn differed(
+    objects: &Objects,
+    of: PartitionId,
+    from_ms: u64,
+    to_ms: u64,
+) -> Result<(RestorePlan, Delta), ObjectError> {
+    let before_ms = from_ms.saturating_sub(1);
+    let Listing { names, mut ends, watermark } = listing(objects, of, before_ms).await?;
+    // Of the bases that hold nothing of the time the plan takes the newest.
+    ends.retain(|end| end.commit_ms <= before_ms);
+    let plan = RestorePlan::new(&names, &ends, &watermark, to_ms.saturating_sub(1))?;
+    let mut delta = Delta::new(plan.base, from_ms, to_ms);
+    for name in &plan.segments {
+        let (whole, segment) = segment(objects, name).await?;
+        delta.add(&whole, segment)?;
+    }
+    Ok((plan, delta))
+}
