@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Every unmodified client through one endpoint; with replicas named, through every region.
-# Any credentials, unless the environment names some.
+# Any credentials, unless the environment names some. With MERIDIAN_BUCKETS, the folder of the server's
+# buckets, tables are exported and imported too.
 # Usage: tests/sdk/journeys.sh FOLDER_OF_PREPARE ENDPOINT [REPLICA_REGION=ENDPOINT ...]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,6 +16,12 @@ echo "-- AWS SDK for Rust, $*"
 "$clients/bin/first-table" "$@"
 echo "-- boto3, indexes, transactions, statements, streams, time to live, $1"
 "$clients/bin/python" "$here/boto3_whole_surface.py" "$1"
+if [[ -n ${MERIDIAN_BUCKETS:-} ]]; then
+  echo "-- boto3, exports and imports, $1"
+  "$clients/bin/python" "$here/boto3_exports.py" "$1" "$MERIDIAN_BUCKETS"
+  echo "-- AWS CLI, exports and imports, $1"
+  "$here/cli_exports.sh" "$clients/bin/aws" "$1"
+fi
 echo "-- PynamoDB, $1"
 "$clients/bin/python" "$here/pynamodb_models.py" "$1"
 echo "-- AWS SDK for JavaScript with lib-dynamodb, $1"

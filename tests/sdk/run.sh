@@ -15,7 +15,7 @@ journeys() { "$here/journeys.sh" "$work/clients" "$@"; }
 "$program" dev --listen 127.0.0.1:0 --data-dir "$work/dev" >"$work/dev.out" 2>"$work/dev.err" &
 running+=($!)
 await "$work/dev.out" '^ready '
-journeys "$(sed -n 's/^ready //p' "$work/dev.out")"
+MERIDIAN_BUCKETS="$work/dev/buckets" journeys "$(sed -n 's/^ready //p' "$work/dev.out")"
 
 cat >"$work/keys.toml" <<'KEYS'
 [[credential]]
@@ -42,6 +42,6 @@ running+=($!)
 await "$work/play.out" router
 # Another node of each region each time, whether it leads or not.
 for node in 0 1 2; do
-  journeys "http://127.0.0.1:1800$node" "eu-west-1=http://127.0.0.1:1801$(((node + 1) % 3))" \
+  MERIDIAN_BUCKETS="$work/play/buckets" journeys "http://127.0.0.1:1800$node" "eu-west-1=http://127.0.0.1:1801$(((node + 1) % 3))" \
     "ap-northeast-1=http://127.0.0.1:1802$(((node + 2) % 3))"
 done

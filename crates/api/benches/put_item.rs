@@ -16,11 +16,11 @@ use meridian_api::{
     Backend, BackendError, ChangeError, Consistency, ReplicaChange, RequestContext, TableSize,
     handle,
 };
-use meridian_base::{BackupId, LogIndex, NodeId, PartitionId, RegionId};
+use meridian_base::{BackupId, LogIndex, NodeId, PartitionId, RegionId, TableId};
 use meridian_control::NodeAddresses;
 use meridian_control::region::{
-    BackupRecord, Command, OwnChange, PartitionPlacement, RegionState, RestoreSource, TableRecord,
-    TableSettings,
+    BackupRecord, Command, ExportRecord, ExportRequest, ImportRecord, ImportRequest, JobId,
+    OwnChange, PartitionPlacement, RegionState, RestoreSource, TableRecord, TableSettings,
 };
 use meridian_control::table::{BillingMode, OnDemandMaximum, TableDefinition};
 use meridian_model::{Key, KeyAttribute, KeyKind, KeyRange, KeySchema};
@@ -101,6 +101,34 @@ impl Backend for Nowhere {
 
     async fn delete_backup(&self, _: BackupId) -> Result<(), ChangeError> {
         Err(NOT_HERE.into())
+    }
+
+    async fn begin_export(
+        &self,
+        _: &TableRecord,
+        _: ExportRequest,
+    ) -> Result<ExportRecord, ChangeError> {
+        Err(NOT_HERE.into())
+    }
+
+    fn export(&self, _: JobId) -> Option<ExportRecord> {
+        None
+    }
+
+    fn exports(&self, _: Option<TableId>, _: Option<JobId>, _: usize) -> Vec<ExportRecord> {
+        Vec::new()
+    }
+
+    async fn begin_import(&self, _: ImportRequest) -> Result<ImportRecord, ChangeError> {
+        Err(NOT_HERE.into())
+    }
+
+    fn import(&self, _: JobId) -> Option<ImportRecord> {
+        None
+    }
+
+    fn imports(&self, _: Option<&str>, _: Option<JobId>, _: usize) -> Vec<ImportRecord> {
+        Vec::new()
     }
 
     async fn delete_table(&self, _: &str) -> Result<Arc<TableRecord>, ChangeError> {

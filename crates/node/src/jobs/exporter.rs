@@ -15,7 +15,9 @@ use crate::archive::reading::{differed, folded};
 use crate::node::Node;
 use crate::task::Task;
 use meridian_api::exports;
-use meridian_archive::{ArchiveError, ArchivedItem, BaseChunk, Difference, ObjectName, TableMeta};
+use meridian_archive::{
+    ArchiveError, ArchivedItem, BaseChunk, Difference, ObjectName, Subject, TableMeta,
+};
 use meridian_base::PartitionId;
 use meridian_base::codec::Reader;
 use meridian_control::region::{Command, ExportCommand, ExportOutcome, ExportRecord, ExportScope};
