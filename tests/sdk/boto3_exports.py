@@ -4,6 +4,7 @@ CSV is imported too, with rows that cannot be.
 Usage: boto3_exports.py ENDPOINT FOLDER_OF_BUCKETS
 """
 
+import base64
 import gzip
 import json
 import pathlib
@@ -56,6 +57,21 @@ def item(n):
     }
 
 
+def read(value):
+    """A value of DynamoDB JSON as the client gives it."""
+    [(kind, inner)] = value.items()
+    match kind:
+        case "B":
+            inner = base64.b64decode(inner)
+        case "BS":
+            inner = [base64.b64decode(one) for one in inner]
+        case "L":
+            return [read(one) for one in inner]
+        case "M":
+            return {name: read(one) for name, one in inner.items()}
+    return TypeDeserializer().deserialize({kind: inner})
+
+
 def in_order(items):
     return sorted(items, key=lambda one: (one["id"], one["at"]))
 
@@ -102,7 +118,6 @@ def export(client, table, arn, folder):
     summary, lines = read_export(pathlib.Path(folder, BUCKET), ended["ExportManifest"])
     assert summary["exportArn"] == export and summary["tableArn"] == arn, summary
     assert summary["tableId"] == ended["TableId"] and summary["s3Prefix"] == "a/b", summary
-    read = TypeDeserializer().deserialize
     items = [{name: read(value) for name, value in line["Item"].items()} for line in lines]
     assert in_order(items) == before
     return ended, before
