@@ -33,6 +33,10 @@ const NOT_HERE: BackendError = BackendError::Internal;
 
 #[async_trait]
 impl Backend for Nowhere {
+    fn has_region(&self, _: &str) -> bool {
+        true
+    }
+
     fn table(&self, _: &str) -> Option<Arc<TableRecord>> {
         Some(Arc::clone(&self.0))
     }

@@ -117,6 +117,9 @@ pub enum ChangeError {
 /// Tables and items of one region.
 #[async_trait]
 pub trait Backend: Send + Sync {
+    /// Tells whether the cluster has a region of that name, in whatever state.
+    fn has_region(&self, name: &str) -> bool;
+
     /// Returns the table of that name as this node knows it now.
     fn table(&self, name: &str) -> Option<Arc<TableRecord>>;
 

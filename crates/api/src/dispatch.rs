@@ -9,7 +9,7 @@ use meridian_wire::{ApiError, Operation, read_request};
 
 use crate::backend::Backend;
 use crate::context::RequestContext;
-use crate::ops;
+use crate::{ops, tables};
 
 /// Answers a request by its `X-Amz-Target` header.
 pub async fn handle(
@@ -30,6 +30,7 @@ pub async fn answer(
     body: &[u8],
 ) -> Result<Vec<u8>, ApiError> {
     let fields = read_request(operation, body)?;
+    tables::check_regions(backend, &fields)?;
     match operation {
         Operation::BatchExecuteStatement => {
             ops::batch_execute_statement::run(backend, fields).await

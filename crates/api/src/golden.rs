@@ -17,7 +17,8 @@
 //!
 //! The second line is an operation, or a whole target where it has a dot; the request body may have
 //! several lines or none, `<<v*1000>>` in it stands for a thousand `v`, and `<<ShardId>>` for the last
-//! value that an answer gave that member ([`KEPT`]). `@until` waits until a
+//! value that an answer gave that member ([`KEPT`]). The region `eu-test-1` in an ARN stands for the
+//! one of the last `TableArn` that was answered. `@until` waits until a
 //! table has a status, or is `GONE`, or `INDEXED`: neither it nor an index of it is changing; or is
 //! `RESTORABLE`: there is a time to which it can be restored; or is `BACKED-UP`: its backups are
 //! available; or is `EXPORTED` or `IMPORTED`: the last export or import that was begun has ended.
@@ -55,6 +56,11 @@ pub const KEPT: [&str; 12] = [
     "ShardId",
     "ShardIterator",
 ];
+
+/// Begins an ARN of this service.
+const ARN: &str = "arn:aws:dynamodb:";
+/// The region that ARNs in requests name.
+const REGION: &str = "eu-test-1";
 
 /// Gives the answers that are compared.
 #[async_trait]
@@ -247,9 +253,15 @@ async fn ask(
     for (member, value) in &*kept {
         request = request.replace(&format!("<<{member}>>"), value);
     }
+    if let Some(region) = kept.get(REGION) {
+        request = request.replace(&format!("{ARN}{REGION}:"), &format!("{ARN}{region}:"));
+    }
     let mut attempts = 0;
     loop {
         let (status, answer) = answering.call(&target, &request).await;
+        let region = answer.rsplit_once(&format!("\"TableArn\":\"{ARN}"));
+        let region = region.and_then(|(_, rest)| rest.split(':').next());
+        kept.extend(region.map(|region| (REGION, region.to_owned())));
         for member in KEPT {
             let value = answer.rsplit(&format!("\"{member}\":")).next();
             let value = value.filter(|rest| rest.len() < answer.len());
@@ -466,7 +478,6 @@ fn mask_member(text: &str, member: &str) -> String {
 }
 
 fn mask_arns(text: &str) -> String {
-    const ARN: &str = "arn:aws:dynamodb:";
     let mut parts = text.split(ARN);
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {

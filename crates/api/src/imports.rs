@@ -16,6 +16,7 @@ use meridian_wire::json::{Array, Object, string};
 use crate::backend::ChangeError;
 use crate::context::RequestContext;
 use crate::describe::uuid_of;
+use crate::errors::WriteFault;
 use crate::jobs::{Kind, job_arn};
 use crate::{errors, indexes};
 
@@ -49,7 +50,7 @@ pub fn checked(definition: &TableDefinition, item: &Item) -> Result<Key, String>
         return Err("Item size has exceeded the maximum allowed size".to_owned());
     }
     let key = definition.key.key_of_item(item).map_err(|error| error.to_string())?;
-    let told = |error: ApiError| error.message().unwrap_or_default();
+    let told = |fault: WriteFault| ApiError::from(fault).message().unwrap_or_default();
     indexes::check_item(definition, item).map_err(told)?;
     Ok(key)
 }

@@ -1,16 +1,17 @@
 //! Finds the table, or the stream of one, that a `ResourceArn` names.
 //!
-//! Any region is taken: after a region was left, programs still name it.
+//! Any region of the cluster is taken: after a region was left, programs still name it.
 //!
 //! Tested by `tags.txt` and `resource_policy.txt`.
 
 use std::sync::Arc;
 
 use meridian_control::region::{ResourcePolicy, TableRecord};
+use meridian_wire::arn::{arn_region, is_of_other_account};
 use meridian_wire::{ApiError, Fields, table_name};
 
 use crate::backend::{Backend, ChangeError};
-use crate::errors::{change, invalid_parameter, table_not_found};
+use crate::errors::{change, invalid, invalid_parameter, table_not_found};
 use crate::policies;
 
 /// What is asked about the resource: each kind says in its own words that there is none.
@@ -37,6 +38,19 @@ pub fn take(backend: &dyn Backend, fields: &mut Fields, asks: Asks) -> Result<Re
     let arn = fields.take_text("ResourceArn").unwrap_or_default();
     if !arn.starts_with("arn:") {
         return Err(invalid_parameter(format!("ARNs must start with 'arn:': {arn}")));
+    }
+    if arn_region(&arn).is_some_and(|region| !backend.has_region(region)) {
+        return Err(match asks {
+            Asks::Tags => {
+                invalid(format!("Invalid TableArn: Invalid ResourceArn provided as input {arn}"))
+            }
+            Asks::Policy => invalid_parameter(format!("Invalid resource Arn: {arn}")),
+        });
+    }
+    if matches!(asks, Asks::Policy) && is_of_other_account(&arn) {
+        return Err(invalid(
+            "This action is only supported by accounts that match the resource owner’s account.",
+        ));
     }
     let (name, stream) = match table_name(&arn).split_once('/') {
         None if table_name(&arn) == arn => return Err(foreign(&arn)),

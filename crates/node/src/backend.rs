@@ -213,6 +213,10 @@ impl Node {
 
 #[async_trait]
 impl Backend for Node {
+    fn has_region(&self, name: &str) -> bool {
+        name == self.options.region || self.control.global_state().regions().contains_key(name)
+    }
+
     fn table(&self, name: &str) -> Option<Arc<TableRecord>> {
         self.catalog().table(name).filter(|table| table.index_of.is_none()).cloned()
     }
@@ -496,13 +500,13 @@ impl Backend for Node {
         reads: Vec<(Arc<TableRecord>, Key)>,
     ) -> Result<TransactGetOutcome, BackendError> {
         let tables: Vec<_> = reads.iter().map(|(table, _)| Arc::clone(table)).collect();
+        if let Some(reasons) = self.stopped(&tables, Access::Read).await? {
+            return Ok(TransactGetOutcome::Cancelled(reasons));
+        }
         let keys = reads.into_iter().map(|(table, key)| (table.id, key)).collect();
         let outcome = self.read_together(keys).await?;
         if let TransactGetOutcome::Items(found) = &outcome {
             for (table, found) in tables.iter().zip(found) {
-                if let Some(reasons) = self.stopped(&tables, Access::Read).await? {
-                    return Ok(TransactGetOutcome::Cancelled(reasons));
-                }
                 let units = 2.0 * read_units(found.bytes, Consistency::Strong);
                 self.charge(table, Access::Read, || Consumed::from(units));
             }

@@ -52,6 +52,42 @@ pub fn scaling_role_arn() -> String {
     )
 }
 
+/// Returns the region of an ARN of this service.
+pub fn arn_region(text: &str) -> Option<&str> {
+    arn_parts(text).map(|parts| parts.region)
+}
+
+/// Tells whether a text is an ARN of this service in an account other than the one here.
+pub fn is_of_other_account(text: &str) -> bool {
+    arn_parts(text).is_some_and(|parts| parts.account != ACCOUNT_ID)
+}
+
+/// Says what is wrong with the partition or the kind of resource of an ARN that stands for a
+/// table's name; what is no ARN of this service is a name.
+pub fn table_arn_fault(text: &str) -> Option<String> {
+    let ArnParts { partition, resource, .. } = arn_parts(text)?;
+    if partition != "aws" {
+        return Some(format!("Invalid AWS partition in '{text}'"));
+    }
+    (!resource.starts_with("table/")).then(|| format!("Invalid resource type in '{text}'"))
+}
+
+struct ArnParts<'a> {
+    partition: &'a str,
+    region: &'a str,
+    account: &'a str,
+    resource: &'a str,
+}
+
+/// Splits an ARN of this service.
+fn arn_parts(text: &str) -> Option<ArnParts<'_>> {
+    let mut parts = text.strip_prefix("arn:")?.splitn(5, ':');
+    let partition = parts.next()?;
+    parts.next().filter(|service| *service == "dynamodb")?;
+    let (region, account) = (parts.next()?, parts.next()?);
+    Some(ArnParts { partition, region, account, resource: parts.next()? })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +101,10 @@ mod tests {
         let key = |key| key_arn("x", key);
         assert_eq!(key("12-34"), "arn:aws:kms:x:000000000000:key/12-34");
         assert_eq!(key("arn:aws:kms:y:1:key/a"), "arn:aws:kms:y:1:key/a");
+        assert_eq!(arn_region(&table_arn("eu-west-1", "music")), Some("eu-west-1"));
+        for none in ["music", "arn:aws:s3:::bucket", "arn:aws:dynamodb:x"] {
+            assert_eq!((arn_region(none), table_arn_fault(none)), (None, None));
+        }
         let stream = stream_arn("eu-west-1", "music", "2026-01-01T00:00:00.000");
         assert!(stream.ends_with(":table/music/stream/2026-01-01T00:00:00.000"), "{stream}");
     }

@@ -37,6 +37,21 @@ async fn replicas_come_and_go() {
 }
 
 #[tokio::test]
+async fn an_arn_of_any_region_of_the_cluster_names_the_table_here() {
+    let memory = Memory::default();
+    make_table(&memory, "replicas").await;
+    let ask = async |region: &str| {
+        let body = format!(r#"{{"TableName":"arn:aws:dynamodb:{region}:0:table/replicas"}}"#);
+        ask(&memory, Operation::DescribeTable, &body).await
+    };
+    for region in ["eu-test-1", "us-test-1"] {
+        let answer = ask(region).await.expect("the cluster has it");
+        assert!(answer.contains(":eu-test-1:000000000000:table/replicas"), "{answer}");
+    }
+    assert!(ask("mars-north-1").await.is_err());
+}
+
+#[tokio::test]
 async fn replicas_that_contradict_the_table_are_refused() {
     let memory = Memory::default();
     make_table(&memory, "replicas").await;

@@ -221,6 +221,12 @@ impl Failures {
     }
 
     fn table(&mut self, text: &str, path: &Path<'_>) {
+        if let Some(fault) = crate::arn::table_arn_fault(text) {
+            if self.texts.len() < FAILURES_MAX {
+                self.texts.push(fault);
+            }
+            return;
+        }
         let name = crate::table_name(text);
         for fault in table_faults(name) {
             match fault {

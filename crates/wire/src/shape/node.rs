@@ -116,6 +116,11 @@ impl Fields {
         names.zip(&self.values).filter(|(_, value)| value.is_some()).map(|(name, _)| name)
     }
 
+    /// The members that are there, with their names.
+    pub fn nodes(&self) -> impl Iterator<Item = (&'static str, &Node)> {
+        self.pairs().filter_map(|(member, value)| Some((member.name.as_str(), value?)))
+    }
+
     /// Tells whether the shape has a member of that name.
     pub fn names(&self, name: &str) -> bool {
         members(self.shape).iter().any(|member| member.name == name)
