@@ -21,9 +21,9 @@ use meridian_base::{BackupId, PartitionId, TableId};
 use meridian_control::global::{self, Command as GlobalCommand};
 use meridian_control::planner::{Limits, View, place_table};
 use meridian_control::region::{
-    BackupRecord, Command, CommandResult, Done, ExportRecord, ExportRequest, ImportRecord,
-    ImportRequest, IndexRecord, JobId, OwnChange, PartitionPlacement, Refusal, RestoreSource,
-    TableRecord, TableSettings,
+    BackupCommand, BackupRecord, Command, CommandResult, Done, ExportRecord, ExportRequest,
+    ImportRecord, ImportRequest, IndexRecord, JobId, OwnChange, PartitionPlacement, Refusal,
+    RestoreSource, TableRecord, TableSettings,
 };
 use meridian_control::table::{GlobalSnapshot, IndexStatus, TableDefinition, TableStatus};
 use meridian_model::{Key, KeyRange};
@@ -349,7 +349,7 @@ impl Backend for Node {
         let Size { items, bytes } = self.table_size(table).await.table;
         let (table, backup) = (table.name.clone(), name.to_owned());
         let at_ms = self.options.clock.now_ms();
-        let command = Command::CreateBackup { table, backup, items, bytes, at_ms };
+        let command = Command::Backup(BackupCommand::Create { table, backup, items, bytes, at_ms });
         let Done::Backup(id) = self.change(&command).await? else {
             return Err(ChangeError::Backend(BackendError::Internal));
         };
@@ -358,7 +358,7 @@ impl Backend for Node {
     }
 
     async fn delete_backup(&self, backup: BackupId) -> Result<(), ChangeError> {
-        self.change(&Command::DeleteBackup { backup }).await?;
+        self.change(&Command::Backup(BackupCommand::Delete { backup })).await?;
         Ok(())
     }
 

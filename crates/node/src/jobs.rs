@@ -188,7 +188,7 @@ impl Node {
     async fn begin_job(&self, command: &Command) -> Result<JobId, ChangeError> {
         match self.change(command).await? {
             Done::Job(id) => Ok(id),
-            Done::Changed | Done::Table(_) | Done::Epoch(_) => {
+            Done::Changed | Done::Table(_) | Done::Epoch(_) | Done::Backup(_) => {
                 Err(ChangeError::Backend(BackendError::Internal))
             }
         }

@@ -13,9 +13,10 @@ use meridian_base::limits::ITEM_BYTES_MAX;
 use meridian_base::{BackupId, Cause, LogIndex, NodeId, PartitionId, Position, RegionId, TableId};
 use meridian_control::NodeAddresses;
 use meridian_control::region::{
-    BackupRecord, Catalog, Command, Done as Changed, ExportCommand, ExportRecord, ExportRequest,
-    ImportCommand, ImportRecord, ImportRequest, JobId, OwnChange, PartitionPlacement,
-    Refusal as RegionRefusal, RegionState, RestoreSource, TableRecord, TableSettings,
+    BackupCommand, BackupRecord, Catalog, Command, Done as Changed, ExportCommand, ExportRecord,
+    ExportRequest, ImportCommand, ImportRecord, ImportRequest, JobId, OwnChange,
+    PartitionPlacement, Refusal as RegionRefusal, RegionState, RestoreSource, TableRecord,
+    TableSettings,
 };
 use meridian_control::table::{GlobalSnapshot, IndexStatus, ReplicaStatus, TableDefinition};
 use meridian_model::{
@@ -167,11 +168,17 @@ impl Memory {
     fn cover(&self, backup: &BackupRecord) {
         let (id, based_ms) = (backup.id, backup.at_ms);
         for &partition in backup.parts.keys() {
-            self.apply(Command::BackupBased { backup: id, partition, based_ms }).unwrap();
+            self.apply(Command::Backup(BackupCommand::Based { backup: id, partition, based_ms }))
+                .unwrap();
         }
         for &partition in backup.parts.keys() {
             let covered_ms = based_ms;
-            self.apply(Command::BackupCovered { backup: id, partition, covered_ms }).unwrap();
+            self.apply(Command::Backup(BackupCommand::Covered {
+                backup: id,
+                partition,
+                covered_ms,
+            }))
+            .unwrap();
         }
     }
 
@@ -405,7 +412,13 @@ impl Backend for Memory {
     ) -> Result<BackupRecord, ChangeError> {
         let (backup, at_ms) = (name.to_owned(), NOW_MS);
         let (items, bytes, table_name) = (0, 0, table.name.clone());
-        let made = Command::CreateBackup { table: table_name, backup, items, bytes, at_ms };
+        let made = Command::Backup(BackupCommand::Create {
+            table: table_name,
+            backup,
+            items,
+            bytes,
+            at_ms,
+        });
         let Changed::Backup(id) = self.apply(made)? else { panic!("no backup was made") };
         let begun = self.region.lock().unwrap().all_backups()[&id].clone();
         self.cover(&begun);
@@ -415,8 +428,8 @@ impl Backend for Memory {
     }
 
     async fn delete_backup(&self, backup: BackupId) -> Result<(), ChangeError> {
-        self.apply(Command::DeleteBackup { backup })?;
-        self.apply(Command::BackupGone { backup })?;
+        self.apply(Command::Backup(BackupCommand::Delete { backup }))?;
+        self.apply(Command::Backup(BackupCommand::Gone { backup }))?;
         Ok(())
     }
 

@@ -8,9 +8,9 @@
 //! Tested by `region/tests.rs`.
 
 use super::apply_indexes::{check_index_changes, moves};
-use super::backups::NewBackup;
-use super::command::{Command, CommandResult, Done, PartitionPlacement, Refusal, TableSettings};
+use super::command::{Command, CommandResult, Done, PartitionPlacement, Refusal};
 use super::own::{OwnChange, OwnSettings};
+use super::settings::TableSettings;
 use super::{
     PartitionRecord, RegionState, Replicas, Restore, RestoreSource, STREAM_KEPT_MS, StreamRecord,
     TableRecord,
@@ -95,18 +95,7 @@ impl RegionState {
             Command::IndexFilled { index, partition } => self.index_filled(*index, *partition),
             Command::ChangeOwn { name, change, at_ms } => self.change_own(name, change, *at_ms),
             Command::SetGlobal { table, global } => self.set_global(*table, global.as_ref()),
-            Command::CreateBackup { table, backup, items, bytes, at_ms } => {
-                let (items, bytes, at_ms) = (*items, *bytes, *at_ms);
-                self.create_backup(&NewBackup { table, name: backup, items, bytes, at_ms })
-            }
-            Command::BackupBased { backup, partition, based_ms } => {
-                self.backup_based(*backup, *partition, *based_ms)
-            }
-            Command::BackupCovered { backup, partition, covered_ms } => {
-                self.backup_covered(*backup, *partition, *covered_ms)
-            }
-            Command::DeleteBackup { backup } => self.delete_backup(*backup),
-            Command::BackupGone { backup } => self.backup_gone(*backup),
+            Command::Backup(command) => self.change_backups(command),
             Command::DeleteTable { name, force, backup_ms } => {
                 self.delete_table(name, *force, *backup_ms)
             }

@@ -11,7 +11,8 @@
 //!
 //! Tested by `region/tests.rs`.
 
-use super::command::{CommandResult, Done, IndexChange, PartitionPlacement, Refusal};
+use super::command::{CommandResult, Done, PartitionPlacement, Refusal};
+use super::settings::IndexChange;
 use super::{IndexRecord, RegionState, TableRecord};
 use crate::table::{GlobalIndexDefinition, IndexStatus, TableDefinition, TableStatus, Throughput};
 use meridian_base::{PartitionId, TableId};

@@ -24,19 +24,25 @@ fn with_table() -> (Region, TableId) {
 
 fn ask(region: &mut Region, at_ms: u64) -> BackupId {
     let (table, backup) = ("t".to_owned(), "b".to_owned());
-    match region.done(Command::CreateBackup { table, backup, items: 1, bytes: 2, at_ms }) {
+    match region.done(Command::Backup(BackupCommand::Create {
+        table,
+        backup,
+        items: 1,
+        bytes: 2,
+        at_ms,
+    })) {
         Done::Backup(id) => id,
         other => panic!("no backup: {other:?}"),
     }
 }
 
 fn based(region: &mut Region, backup: BackupId, partition: PartitionId, based_ms: u64) {
-    region.done(Command::BackupBased { backup, partition, based_ms });
+    region.done(Command::Backup(BackupCommand::Based { backup, partition, based_ms }));
 }
 
 /// Tells that a partition is covered; true when the backup is available then.
 fn covered(region: &mut Region, backup: BackupId, partition: PartitionId, covered_ms: u64) -> bool {
-    region.done(Command::BackupCovered { backup, partition, covered_ms });
+    region.done(Command::Backup(BackupCommand::Covered { backup, partition, covered_ms }));
     region.state.all_backups()[&backup].is_available()
 }
 
@@ -76,13 +82,13 @@ fn a_table_waits_for_its_backups_and_they_outlive_it() {
     let left: Vec<&BackupRecord> = region.state.backups().collect();
     assert_eq!(left.len(), 1);
     assert_eq!((left[0].table, left[0].at_ms, left[0].table_name.as_str()), (table, 20, "t"));
-    let other = Command::CreateBackup {
+    let other = Command::Backup(BackupCommand::Create {
         table: "t".to_owned(),
         backup: "b".to_owned(),
         items: 0,
         bytes: 0,
         at_ms: 30,
-    };
+    });
     assert_eq!(region.refused(other), Refusal::TableNotFound);
 }
 
@@ -116,7 +122,7 @@ fn a_deleted_table_with_recovery_leaves_a_backup_unless_that_is_turned_off() {
 #[test]
 fn a_backup_in_use_is_neither_deleted_nor_restored_twice() {
     let (mut region, _, backup) = with_backup();
-    let drop = || Command::DeleteBackup { backup };
+    let drop = || Command::Backup(BackupCommand::Delete { backup });
     let restore = |name: &str| {
         let mut command = create(name, placed(1, &[1, 2, 3]));
         if let Command::CreateTable { restore, .. } = &mut command {
@@ -140,7 +146,7 @@ fn a_backup_in_use_is_neither_deleted_nor_restored_twice() {
     region.done(drop());
     assert_eq!(region.state.backups().count(), 0);
     assert_eq!(region.refused(restore("two")), Refusal::BackupNotFound);
-    region.done(Command::BackupGone { backup });
+    region.done(Command::Backup(BackupCommand::Gone { backup }));
     assert_eq!(region.refused(drop()), Refusal::BackupNotFound);
 }
 

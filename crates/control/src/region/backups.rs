@@ -106,13 +106,65 @@ impl BackupRecord {
     }
 }
 
+/// A change of the backups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BackupCommand {
+    /// Begins a backup of a table.
+    Create {
+        /// The table's name.
+        table: String,
+        /// The backup's name.
+        backup: String,
+        /// How many items the table has, about.
+        items: u64,
+        /// Their size, bytes.
+        bytes: u64,
+        /// Now.
+        at_ms: u64,
+    },
+    /// The items of a partition are being taken for a backup.
+    Based {
+        /// The backup.
+        #[serde(with = "stored::id")]
+        backup: BackupId,
+        /// The partition.
+        #[serde(with = "stored::id")]
+        partition: PartitionId,
+        /// As of when, ms since the Unix epoch.
+        based_ms: u64,
+    },
+    /// Everything that a partition had committed by a time is in a backup.
+    Covered {
+        /// The backup.
+        #[serde(with = "stored::id")]
+        backup: BackupId,
+        /// The partition.
+        #[serde(with = "stored::id")]
+        partition: PartitionId,
+        /// That time, ms since the Unix epoch.
+        covered_ms: u64,
+    },
+    /// Begins to remove a backup.
+    Delete {
+        /// The backup.
+        #[serde(with = "stored::id")]
+        backup: BackupId,
+    },
+    /// The objects of a backup are removed.
+    Gone {
+        /// The backup.
+        #[serde(with = "stored::id")]
+        backup: BackupId,
+    },
+}
+
 /// What CreateBackup states.
-pub(super) struct NewBackup<'a> {
-    pub(super) table: &'a str,
-    pub(super) name: &'a str,
-    pub(super) items: u64,
-    pub(super) bytes: u64,
-    pub(super) at_ms: u64,
+struct NewBackup<'a> {
+    table: &'a str,
+    name: &'a str,
+    items: u64,
+    bytes: u64,
+    at_ms: u64,
 }
 
 impl RegionState {
@@ -131,7 +183,24 @@ impl RegionState {
         self.backups.values().filter(move |one| one.table == table && !one.is_available())
     }
 
-    pub(super) fn create_backup(&mut self, new: &NewBackup<'_>) -> CommandResult {
+    pub(super) fn change_backups(&mut self, command: &BackupCommand) -> CommandResult {
+        match command {
+            BackupCommand::Create { table, backup, items, bytes, at_ms } => {
+                let (items, bytes, at_ms) = (*items, *bytes, *at_ms);
+                self.create_backup(&NewBackup { table, name: backup, items, bytes, at_ms })
+            }
+            BackupCommand::Based { backup, partition, based_ms } => {
+                self.backup_based(*backup, *partition, *based_ms)
+            }
+            BackupCommand::Covered { backup, partition, covered_ms } => {
+                self.backup_covered(*backup, *partition, *covered_ms)
+            }
+            BackupCommand::Delete { backup } => self.delete_backup(*backup),
+            BackupCommand::Gone { backup } => self.backup_gone(*backup),
+        }
+    }
+
+    fn create_backup(&mut self, new: &NewBackup<'_>) -> CommandResult {
         let table = self.tables.get(new.table).ok_or(Refusal::TableNotFound)?;
         match table.status {
             TableStatus::Active | TableStatus::Updating => {}
@@ -203,7 +272,7 @@ impl RegionState {
         self.backups.get_mut(&id).ok_or(Refusal::BackupNotFound)
     }
 
-    pub(super) fn backup_based(
+    fn backup_based(
         &mut self,
         id: BackupId,
         partition: PartitionId,
@@ -217,7 +286,7 @@ impl RegionState {
         Ok(Done::Backup(id))
     }
 
-    pub(super) fn backup_covered(
+    fn backup_covered(
         &mut self,
         id: BackupId,
         partition: PartitionId,
@@ -234,7 +303,7 @@ impl RegionState {
         Ok(Done::Backup(id))
     }
 
-    pub(super) fn delete_backup(&mut self, id: BackupId) -> CommandResult {
+    fn delete_backup(&mut self, id: BackupId) -> CommandResult {
         let restored = self.restores_from(id);
         let backup = self.backup_mut(id)?;
         if !backup.is_available() || restored {
@@ -244,7 +313,7 @@ impl RegionState {
         Ok(Done::Backup(id))
     }
 
-    pub(super) fn backup_gone(&mut self, id: BackupId) -> CommandResult {
+    fn backup_gone(&mut self, id: BackupId) -> CommandResult {
         let backup = self.backup_mut(id)?;
         if !backup.deleting {
             return Err(Refusal::BackupInUse);

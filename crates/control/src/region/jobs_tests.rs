@@ -99,7 +99,7 @@ fn an_export_ends_once_and_outlives_its_table_for_ninety_days() {
     region.done(Command::Export(ExportCommand::End { id: id(1), at_ms: 11, outcome: failed }));
     let completed = ExportOutcome::Completed { items: 1, billed_bytes: 2 };
     assert_eq!(region.state.jobs().exports[&id(1)].ended, Some((10, completed)));
-    region.done(Command::DeleteTable { name: "t".to_owned(), force: false });
+    region.done(Command::DeleteTable { name: "t".to_owned(), force: false, backup_ms: None });
     region.done(Command::TableGone { table });
     assert_eq!(region.refused(export(table, 20, export_request(None))), Refusal::TableNotFound);
     assert_eq!(region.refused(end_export(2, 20)), Refusal::JobNotFound);
@@ -165,7 +165,7 @@ fn a_token_finds_its_import_until_the_table_is_there() {
     assert_eq!(region.refused(import(4, import_request("i", None))), taken);
     region.done(end_import(1, 9));
     assert_eq!(region.refused(again(10)), taken);
-    region.done(Command::DeleteTable { name: "i".to_owned(), force: true });
+    region.done(Command::DeleteTable { name: "i".to_owned(), force: true, backup_ms: None });
     region.done(Command::TableGone { table });
     assert_eq!(region.done(again(11)), Done::Job(id(1)), "nothing is made again");
     assert_eq!(region.done(again(10 + 8 * HOUR_MS)), Done::Job(id(10 + 8 * HOUR_MS)));

@@ -28,15 +28,13 @@ mod jobs_tests;
 mod own;
 #[cfg(test)]
 mod restore_tests;
+mod settings;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use backups::{BackupKind, BackupPart, BackupRecord, SYSTEM_BACKUP_KEPT_MS};
+pub use backups::{BackupCommand, BackupKind, BackupPart, BackupRecord, SYSTEM_BACKUP_KEPT_MS};
 pub use catalog::Catalog;
-pub use command::{
-    Command, CommandResult, Done, IndexChange, OnDemandChange, PartitionPlacement, Refusal,
-    Setting, TableSettings,
-};
+pub use command::{Command, CommandResult, Done, PartitionPlacement, Refusal};
 pub use jobs::{
     BucketPlace, EXPORTS_MAX, ExportCommand, ExportOutcome, ExportRecord, ExportRequest,
     ExportScope, Failure, IMPORTS_MAX, ImportCommand, ImportCompression, ImportCounts,
@@ -47,6 +45,7 @@ pub use own::{
     ExpectedPolicy, Insights, InsightsMode, OwnChange, OwnSettings, Recovery, ResourcePolicy,
     TAGS_MAX,
 };
+pub use settings::{IndexChange, OnDemandChange, Setting, TableSettings};
 
 use crate::node::{NodeAddresses, NodeState};
 use crate::stored::{self, Stored};

@@ -18,7 +18,7 @@ use crate::pipeline::{Order, Refused};
 use crate::task::Task;
 use meridian_archive::{BaseEnd, ObjectName, TableMeta, expired, reach};
 use meridian_base::Position;
-use meridian_control::region::{BackupKind, Command, Recovery};
+use meridian_control::region::{BackupCommand, BackupKind, Command, Recovery};
 use meridian_control::stored::Stored;
 use meridian_partition::Reader;
 use meridian_raft::rt;
@@ -173,7 +173,8 @@ impl Archiver {
             if part.is_some_and(|part| part.covered_ms < backup.at_ms) && backup.at_ms <= covered_ms
             {
                 let backup = backup.id;
-                let command = Command::BackupCovered { backup, partition, covered_ms };
+                let command =
+                    Command::Backup(BackupCommand::Covered { backup, partition, covered_ms });
                 let told = self.node.control.region(&command).await;
                 let told = told.map_err(|e| Interrupted::Control(e.to_string()))?;
                 told.map_err(|refusal| Interrupted::Control(refusal.to_string()))?;

@@ -20,7 +20,7 @@ use crate::pipeline::Order;
 use crate::task::Task;
 use meridian_archive::{BaseEnd, ObjectName, TableMeta, reach};
 use meridian_base::{BackupId, Position};
-use meridian_control::region::{BackupRecord, Command};
+use meridian_control::region::{BackupCommand, BackupRecord, Command};
 use meridian_control::stored::Stored;
 use meridian_partition::Reader;
 use meridian_raft::rt;
@@ -98,7 +98,8 @@ impl Backupper {
             }
             log.put_watermark(archived, closed.commit_ms).await?;
             let (backup, covered_ms) = (self.backup, closed.commit_ms);
-            self.tell(Command::BackupCovered { backup, partition, covered_ms }).await?;
+            self.tell(Command::Backup(BackupCommand::Covered { backup, partition, covered_ms }))
+                .await?;
         }
         Ok(())
     }
@@ -111,7 +112,12 @@ impl Backupper {
 
     async fn tell_based(&self, end: BaseEnd) -> Result<(), Interrupted> {
         let (backup, partition) = (self.backup, self.hosted.spec.partition);
-        self.tell(Command::BackupBased { backup, partition, based_ms: end.commit_ms }).await
+        self.tell(Command::Backup(BackupCommand::Based {
+            backup,
+            partition,
+            based_ms: end.commit_ms,
+        }))
+        .await
     }
 
     /// Takes the items, unless they are there; tells up to which position of the change log all is.

@@ -13,7 +13,7 @@ use super::objects::ObjectError;
 use crate::node::Node;
 use meridian_archive::Subject;
 use meridian_base::GroupId;
-use meridian_control::region::{BackupRecord, Command};
+use meridian_control::region::{BackupCommand, BackupKind, BackupRecord, Command};
 use meridian_raft::rt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,9 +45,9 @@ async fn look(node: &Node) {
                 tracing::warn!(backup = backup.id.0, %why, "a backup's objects are not removed yet");
                 continue;
             }
-            Command::BackupGone { backup: backup.id }
+            Command::Backup(BackupCommand::Gone { backup: backup.id })
         } else if backup.expires_ms.is_some_and(|expires_ms| expires_ms < now_ms) {
-            Command::DeleteBackup { backup: backup.id }
+            Command::Backup(BackupCommand::Delete { backup: backup.id })
         } else {
             continue;
         };
@@ -70,7 +70,6 @@ async fn remove(node: &Node, backup: &BackupRecord) -> Result<(), ObjectError> {
 
 /// Whose objects hold a backup.
 pub fn backup_subject(backup: &BackupRecord) -> Subject {
-    use meridian_control::region::BackupKind;
     match backup.kind {
         BackupKind::User => Subject::Backup(backup.id),
         BackupKind::System => Subject::Table(backup.table),
