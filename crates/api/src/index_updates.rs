@@ -4,12 +4,15 @@
 
 use meridian_base::limits::GLOBAL_INDEXES_MAX;
 use meridian_control::region::{IndexChange, IndexRecord, TableRecord};
-use meridian_control::table::{BillingMode, GlobalIndexDefinition, IndexStatus, Throughput};
+use meridian_control::table::{
+    BillingMode, GlobalIndexDefinition, IndexStatus, OnDemandMaximum, Throughput,
+};
 use meridian_model::KeyAttribute;
 use meridian_wire::{ApiError, Fields, Node};
 
 use crate::errors::{invalid, invalid_parameter, one_index_at_a_time, still_in_use};
 use crate::indexes::{self, Stated};
+use crate::quotas;
 use crate::settings::{self, Asking, Of};
 
 /// One element of the list.
@@ -103,6 +106,26 @@ pub fn changes(
     let is_new = |attribute: &KeyAttribute| !table.definition.attributes.contains(attribute);
     let added = attributes.into_iter().filter(|one| is_new(one) && used(one)).collect();
     Ok((added, changes))
+}
+
+/// Refuses more throughput than an index may have.
+pub fn check_quotas(changes: &[IndexChange], region: &str) -> Result<(), ApiError> {
+    changes.iter().try_for_each(|change| {
+        let asked = match change {
+            IndexChange::Create(new) => quotas::Asked {
+                throughput: new.throughput,
+                on_demand: new.on_demand,
+                warm: new.warm,
+            },
+            IndexChange::Update { throughput, on_demand, warm, .. } => quotas::Asked {
+                throughput: *throughput,
+                on_demand: on_demand.applied_to(OnDemandMaximum::default()),
+                warm: *warm,
+            },
+            IndexChange::Delete(_) => quotas::Asked::default(),
+        };
+        quotas::check(&asked, Of::Index(change.name()), region)
+    })
 }
 
 /// Refuses to leave an index of a provisioned table without throughput.

@@ -33,6 +33,7 @@ mod ops;
 mod partiql;
 mod policies;
 mod projection;
+mod quotas;
 mod reads;
 mod replica_updates;
 mod resources;

@@ -12,7 +12,7 @@ use crate::context::RequestContext;
 use crate::errors::{change, in_use, invalid_parameter};
 use crate::indexes::Stated;
 use crate::settings::{Asking, Of};
-use crate::{describe, indexes, keys, policies, settings, tables, tags, unbuilt};
+use crate::{describe, indexes, keys, policies, quotas, settings, tables, tags, unbuilt};
 
 const UNBUILT: [&str; 3] =
     ["VectorIndexes", "GlobalTableSourceArn", "GlobalTableSettingsReplicationMode"];
@@ -29,6 +29,7 @@ pub async fn run(
     if backend.table(&name).is_some_and(|known| known.status == TableStatus::Creating) {
         return Err(in_use(TableStatus::Creating, &name));
     }
+    quotas::check_new(&definition, &context.region)?;
     let created = backend.create_table(&name, definition, own).await;
     let table = created.map_err(|error| change(error, &name))?;
     Ok(describe::answer("TableDescription", context, &table, TableSize::default()))

@@ -2,10 +2,7 @@
 
 use meridian_wire::json::Object;
 
-/// Units per second of an account (AWS: Service quotas, default).
-const ACCOUNT_UNITS: u64 = 80_000;
-/// Units per second of a table (AWS: Service quotas, default).
-const TABLE_UNITS: u64 = 40_000;
+use crate::quotas::{ACCOUNT_UNITS, TABLE_UNITS};
 
 /// Answers DescribeLimits with the service's defaults.
 pub fn run() -> Vec<u8> {

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 
 use meridian_control::region::{Setting, TableRecord, TableSettings};
-use meridian_control::table::{BillingMode, Encryption, TableClass, TableStatus, Throughput};
+use meridian_control::table::{
+    BillingMode, Encryption, OnDemandMaximum, TableClass, TableStatus, Throughput,
+};
 use meridian_model::KeyAttribute;
 use meridian_wire::{ApiError, Fields};
 
@@ -16,7 +18,7 @@ use crate::errors::{change, in_use, invalid, invalid_parameter, table_not_found}
 use crate::index_updates::{self, IndexUpdate};
 use crate::replica_updates::{self, ReplicaUpdates};
 use crate::settings::{Asking, Of, StreamSetting};
-use crate::{describe, keys, settings, tables, unbuilt};
+use crate::{describe, keys, quotas, settings, tables, unbuilt};
 
 const UNBUILT: [&str; 5] = [
     "MultiRegionConsistency",
@@ -245,8 +247,16 @@ impl Asked {
             write_units: warm.write_units.max(at_first.write_units),
         };
         let kept = (kept != at_first && definition.warm != Some(kept)).then_some(kept);
+        let on_demand = settings::on_demand(self.on_demand, billing, Asking::Update, Of::Table)?;
         let (attributes, indexes) =
             index_updates::changes(self.indexes, self.attributes, table, billing)?;
+        let asked = quotas::Asked {
+            throughput: self.throughput,
+            on_demand: on_demand.applied_to(OnDemandMaximum::default()),
+            warm: asked_warm,
+        };
+        quotas::check(&asked, Of::Table, &context.region)?;
+        index_updates::check_quotas(&indexes, &context.region)?;
         Ok(TableSettings {
             attributes,
             indexes,
@@ -258,7 +268,7 @@ impl Asked {
                 .class
                 .filter(|class| *class != TableClass::Standard || definition.class.is_some()),
             deletion_protection: self.deletion_protection,
-            on_demand: settings::on_demand(self.on_demand, billing, Asking::Update, Of::Table)?,
+            on_demand,
             warm: asked_warm.or(kept),
             encryption: self.encryption,
             ttl: Setting::Keep,

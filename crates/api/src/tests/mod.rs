@@ -9,6 +9,7 @@ mod indexes;
 mod jobs;
 pub(crate) mod memory;
 mod memory_jobs;
+mod quotas;
 mod replicas;
 mod scaling;
 
