@@ -70,6 +70,10 @@ impl Backend for Nowhere {
         Err(NOT_HERE.into())
     }
 
+    fn regions(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     async fn update_replicas(
         &self,
         _: &str,

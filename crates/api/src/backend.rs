@@ -152,6 +152,9 @@ pub trait Backend: Send + Sync {
         change: OwnChange,
     ) -> Result<Arc<TableRecord>, ChangeError>;
 
+    /// Returns the names of all regions.
+    fn regions(&self) -> Vec<String>;
+
     /// Changes the replicas of a table; returns it with them as they are from now on.
     async fn update_replicas(
         &self,

@@ -12,7 +12,7 @@ use meridian_control::replica_settings::{ReadOverride, ReplicaOverrides};
 use meridian_control::table::{BillingMode, ReplicaStatus, TableClass, TableStatus};
 use meridian_wire::{ApiError, Fields};
 
-use crate::backend::ReplicaChange;
+use crate::backend::{Backend, ReplicaChange};
 use crate::context::RequestContext;
 use crate::errors::{in_use, invalid, invalid_parameter, replica_exists};
 use crate::{settings, unbuilt};
@@ -170,10 +170,24 @@ impl ReplicaUpdates {
     }
 }
 
+/// Refuses a region that there is not.
+pub fn check_region(region: &str, backend: &dyn Backend) -> Result<(), ApiError> {
+    let known = backend.regions();
+    if known.iter().any(|one| one == region) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "Region {region} is not supported. The latest version of global tables are only supported in \
+         the following regions: [{}]",
+        known.join(", ")
+    )))
+}
+
 /// Refuses members that cannot come or go.
 pub fn check_members(
     changes: &[ReplicaChange],
     table: &TableRecord,
+    backend: &dyn Backend,
     context: &RequestContext,
 ) -> Result<(), ApiError> {
     let mut regions = Vec::new();
@@ -186,10 +200,13 @@ pub fn check_members(
             ReplicaChange::Create(_) if is_replica(table, region) => {
                 return Err(replica_exists(&table.name));
             }
-            ReplicaChange::Delete(_) if !is_replica(table, region) => {
+            ReplicaChange::Create(_) => check_region(region, backend)?,
+            // A region that left the group may still be named.
+            ReplicaChange::Delete(_) if is_replica(table, region) => {}
+            ReplicaChange::Delete(_) => {
+                check_region(region, backend)?;
                 return Err(no_member(region));
             }
-            ReplicaChange::Create(_) | ReplicaChange::Delete(_) => {}
         }
         if regions.contains(&region) {
             return Err(twice(region));

@@ -283,6 +283,10 @@ impl Backend for Node {
         self.record(name)
     }
 
+    fn regions(&self) -> Vec<String> {
+        self.control.global_state().regions().keys().cloned().collect()
+    }
+
     async fn update_replicas(
         &self,
         name: &str,

@@ -13,6 +13,7 @@ use crate::backend::{Backend, ReplicaChange};
 use crate::context::RequestContext;
 use crate::errors::{change, in_use, invalid_parameter};
 use crate::global_tables;
+use crate::replica_updates::check_region;
 
 /// Answers CreateGlobalTable.
 pub async fn run(
@@ -50,6 +51,7 @@ pub async fn run(
     if table.status != TableStatus::Active {
         return Err(in_use(table.status, &name));
     }
+    regions.iter().try_for_each(|region| check_region(region, backend))?;
     let changes = regions.into_iter().map(ReplicaChange::Create).collect();
     let changed = backend.update_replicas(&name, changes).await;
     let table = changed.map_err(|error| change(error, &name))?;

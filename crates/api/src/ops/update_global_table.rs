@@ -9,6 +9,7 @@ use crate::backend::{Backend, ReplicaChange};
 use crate::context::RequestContext;
 use crate::errors::{change, in_use, invalid};
 use crate::global_tables;
+use crate::replica_updates::check_region;
 
 /// Answers UpdateGlobalTable.
 pub async fn run(
@@ -25,6 +26,10 @@ pub async fn run(
     }
     let (table, global) = global_tables::find(backend, &name)?;
     changes.iter().try_for_each(|change| check(change, &global))?;
+    changes.iter().try_for_each(|change| match change {
+        ReplicaChange::Create(region) => check_region(region, backend),
+        ReplicaChange::Delete(_) => Ok(()),
+    })?;
     if table.status != TableStatus::Active {
         return Err(in_use(table.status, &name));
     }

@@ -57,7 +57,7 @@ pub async fn run(
             backend.update_table(&name, asked.settings(&own, context)?).await
         }
         ReplicaUpdates::Members(changes) => {
-            replica_updates::check_members(&changes, &known, context)?;
+            replica_updates::check_members(&changes, &known, backend, context)?;
             backend.update_replicas(&name, changes).await
         }
         ReplicaUpdates::Overrides(overrides) => {

@@ -331,6 +331,10 @@ impl Backend for Memory {
         Ok(self.table(name).ok_or(RegionRefusal::TableNotFound)?)
     }
 
+    fn regions(&self) -> Vec<String> {
+        ["ap-test-1", REGION, "us-test-1"].map(str::to_owned).into()
+    }
+
     async fn update_replicas(
         &self,
         name: &str,

@@ -34,6 +34,10 @@ async fn replicas_come_and_go() {
     );
     let answer = update(&memory, r#"{"Delete":{"RegionName":"ap-test-1"}}"#).await.unwrap();
     assert_eq!(regions(&answer), pairs(&[("eu-test-1", "ACTIVE"), ("us-test-1", "CREATING")]));
+    let gone = update(&memory, r#"{"Delete":{"RegionName":"ap-test-1"}}"#).await;
+    let text = "Update global table operation failed because one or more replicas were not part of the \
+                global table. Please retry the request without these replicas: [ap-test-1].";
+    assert_eq!(gone, Err(ApiError::Validation(text.to_owned())));
 }
 
 #[tokio::test]
@@ -71,6 +75,29 @@ async fn replicas_that_contradict_the_table_are_refused() {
         let refused = update(&memory, changes).await;
         assert!(matches!(refused, Err(ApiError::Validation(_))), "{changes} {refused:?}");
     }
+}
+
+#[tokio::test]
+async fn a_region_that_there_is_not_is_told_with_those_that_there_are() {
+    let memory = Memory::default();
+    make_table(&memory, "replicas").await;
+    let expected = ApiError::Validation(
+        "Region zz-foo-1 is not supported. The latest version of global tables are only supported in \
+         the following regions: [ap-test-1, eu-test-1, us-test-1]"
+            .to_owned(),
+    );
+    for action in ["Create", "Delete"] {
+        let change = format!(r#"{{"{action}":{{"RegionName":"zz-foo-1"}}}}"#);
+        assert_eq!(update(&memory, &change).await, Err(expected.clone()));
+    }
+    let create = r#"{"GlobalTableName":"replicas",
+        "ReplicationGroup":[{"RegionName":"zz-foo-1"},{"RegionName":"eu-test-1"}]}"#;
+    let refused = ask(&memory, Operation::CreateGlobalTable, create).await;
+    assert_eq!(refused, Err(expected.clone()));
+    update(&memory, r#"{"Create":{"RegionName":"us-test-1"}}"#).await.unwrap();
+    let create = r#"{"GlobalTableName":"replicas",
+        "ReplicaUpdates":[{"Create":{"RegionName":"zz-foo-1"}}]}"#;
+    assert_eq!(ask(&memory, Operation::UpdateGlobalTable, create).await, Err(expected));
 }
 
 async fn told(memory: &Memory, operation: Operation, body: &str) -> serde_json::Value {
