@@ -453,7 +453,8 @@ pub fn view_name(view: StreamView) -> &'static str {
     }
 }
 
-fn class_name(class: TableClass) -> &'static str {
+/// Names a class.
+pub fn class_name(class: TableClass) -> &'static str {
     match class {
         TableClass::Standard => "STANDARD",
         TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",

@@ -10,6 +10,7 @@ use meridian_control::table::{
 use meridian_model::KeyAttribute;
 use meridian_wire::{ApiError, Fields, Node};
 
+use crate::busy::IndexAction;
 use crate::errors::{invalid, invalid_parameter, one_index_at_a_time, still_in_use};
 use crate::indexes::{self, Stated};
 use crate::quotas;
@@ -23,6 +24,17 @@ pub enum IndexUpdate {
     Update(Fields),
     /// `Delete`, with the index's name.
     Delete(String),
+}
+
+impl IndexUpdate {
+    /// The index, and what is to be done to it.
+    pub fn named(&self) -> (String, IndexAction) {
+        match self {
+            IndexUpdate::Create(create) => (name_of(create), IndexAction::Create),
+            IndexUpdate::Update(update) => (name_of(update), IndexAction::Update),
+            IndexUpdate::Delete(name) => (name.clone(), IndexAction::Delete),
+        }
+    }
 }
 
 /// Takes `GlobalSecondaryIndexUpdates`.

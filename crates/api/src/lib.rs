@@ -11,6 +11,7 @@ pub mod admin;
 pub mod backend;
 mod backup_records;
 pub mod backups;
+mod busy;
 pub mod capacity;
 mod collections;
 mod context;

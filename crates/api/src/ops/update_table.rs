@@ -5,20 +5,18 @@
 use std::collections::BTreeMap;
 
 use meridian_control::region::{Setting, TableRecord, TableSettings};
-use meridian_control::table::{
-    BillingMode, Encryption, OnDemandMaximum, TableClass, TableStatus, Throughput,
-};
+use meridian_control::table::{BillingMode, Encryption, OnDemandMaximum, TableClass, Throughput};
 use meridian_model::KeyAttribute;
 use meridian_wire::{ApiError, Fields};
 
 use crate::backend::Backend;
 use crate::context::RequestContext;
 use crate::describe::encryption_key;
-use crate::errors::{change, in_use, invalid, invalid_parameter, table_not_found};
+use crate::errors::{change, invalid, invalid_parameter, table_not_found};
 use crate::index_updates::{self, IndexUpdate};
 use crate::replica_updates::{self, ReplicaUpdates};
 use crate::settings::{Asking, Of, StreamSetting};
-use crate::{describe, keys, quotas, settings, tables, unbuilt};
+use crate::{busy, describe, keys, quotas, settings, tables, unbuilt};
 
 const UNBUILT: [&str; 5] = [
     "MultiRegionConsistency",
@@ -48,9 +46,7 @@ pub async fn run(
     }
     asked.check_together(!replicas.is_none())?;
     let known = backend.table(&name).ok_or_else(|| table_not_found(&name))?;
-    if known.status != TableStatus::Active {
-        return Err(in_use(known.status, &name));
-    }
+    busy::check(&known, &asked.touches(!replicas.is_none()))?;
     let changed = match replicas {
         ReplicaUpdates::None => {
             let own = known.in_region(&context.region);
@@ -129,6 +125,18 @@ impl Asked {
             && on_demand.is_none()
             && warm.is_none()
             && encryption.is_keep()
+    }
+
+    /// What may be in the way of another change.
+    fn touches(&self, replicas: bool) -> busy::Asked {
+        busy::Asked {
+            iops: self.throughput.is_some() || self.billing.is_some(),
+            stream: self.stream.is_some(),
+            class: self.class.is_some(),
+            on_demand: self.on_demand.is_some(),
+            replicas,
+            indexes: self.indexes.iter().map(IndexUpdate::named).collect(),
+        }
     }
 
     /// Refuses changes that the service does not make in one request.

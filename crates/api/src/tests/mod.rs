@@ -2,6 +2,7 @@
 
 mod backups;
 mod batches;
+mod busy;
 mod compatibility;
 mod errors;
 mod golden;

@@ -160,6 +160,7 @@ impl RegionState {
             id,
             name: name.to_owned(),
             status: TableStatus::Creating,
+            changing: None,
             created_ms: new.created_ms,
             stream_ms: definition.stream.map(|_| new.created_ms),
             pay_per_request_ms: (definition.billing == BillingMode::PayPerRequest)
@@ -251,6 +252,7 @@ impl RegionState {
         match table.status {
             TableStatus::Creating | TableStatus::Updating | TableStatus::Active => {
                 table.status = TableStatus::Active;
+                table.changing = None;
                 for index in &mut table.indexes {
                     if index.status == IndexStatus::Updating {
                         index.status = IndexStatus::Active;
@@ -285,6 +287,7 @@ impl RegionState {
         let table = self.tables.get_mut(name).ok_or(Refusal::TableNotFound)?;
         match table.status {
             TableStatus::Active => {}
+            TableStatus::Updating if change.is_beside() => {}
             TableStatus::Creating | TableStatus::Updating | TableStatus::Deleting => {
                 return Err(Refusal::InUse { status: table.status });
             }
@@ -297,6 +300,7 @@ impl RegionState {
         table.follow_stream(at_ms);
         if !change.is_at_once() {
             table.status = TableStatus::Updating;
+            table.changing = change.changing();
         }
         let id = table.id;
         self.follow_index_definitions(name, at_ms);

@@ -73,6 +73,7 @@ impl RegionState {
         let keeper = TableRecord {
             name: format!("{}/{name}", table.name),
             status: TableStatus::Creating,
+            changing: None,
             definition: TableDefinition {
                 local_indexes: Vec::new(),
                 global_indexes: Vec::new(),

@@ -69,6 +69,9 @@ pub struct TableRecord {
     pub name: String,
     /// `TableStatus`.
     pub status: TableStatus,
+    /// What changes while it is UPDATING; none where that is an index, or what replicas have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changing: Option<Changing>,
     /// Keys, billing, stream, class and deletion protection.
     pub definition: TableDefinition,
     /// When it was created here, ms since the Unix epoch.
@@ -274,6 +277,19 @@ pub struct Learner {
     /// The voter that goes when this one is ready; none when the group grows.
     #[serde(with = "stored::id_option", default)]
     pub replaces: Option<NodeId>,
+}
+
+/// What makes a table UPDATING. Its indexes say for themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Changing {
+    /// Provisioned throughput.
+    Throughput,
+    /// The billing mode.
+    Billing,
+    /// The stream, on or off.
+    Stream,
+    /// The class.
+    Class,
 }
 
 /// Who holds a partition.

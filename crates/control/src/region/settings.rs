@@ -6,6 +6,7 @@
 //!
 //! Tested by `region/tests.rs`.
 
+use super::Changing;
 use crate::replica_settings::{self, Dimension, ReplicaOverrides, Scaling};
 use crate::stored;
 use crate::table::{
@@ -264,6 +265,26 @@ impl TableSettings {
                     indexes: self.indexes.clone(),
                     ..TableSettings::default()
                 }
+    }
+}
+
+impl TableSettings {
+    /// True when it is made beside another change of the table.
+    pub fn is_beside(&self) -> bool {
+        self.is_at_once() && self.on_demand.is_empty()
+    }
+
+    /// What changes while the table is UPDATING.
+    pub fn changing(&self) -> Option<Changing> {
+        if self.billing.is_some() {
+            Some(Changing::Billing)
+        } else if self.throughput.is_some() {
+            Some(Changing::Throughput)
+        } else if !self.stream.is_keep() {
+            Some(Changing::Stream)
+        } else {
+            self.class.map(|_| Changing::Class)
+        }
     }
 }
 
