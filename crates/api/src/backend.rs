@@ -38,6 +38,8 @@ pub struct TableSize {
     pub table: Size,
     /// Its indexes, local and global, by name.
     pub indexes: BTreeMap<String, Size>,
+    /// When it was counted, ms since the Unix epoch.
+    pub at_ms: u64,
 }
 
 /// How much a table, or an index, holds.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use meridian_control::pace::decreases_today;
 use meridian_control::region::TableRecord;
 use meridian_control::replica_settings::ReadOverride;
 use meridian_control::table::{
@@ -85,7 +86,7 @@ fn write(
     if whole.is_some() {
         keys(&mut object, table);
     }
-    billing(&mut object, table);
+    billing(&mut object, table, size.at_ms);
     if whole.is_some() {
         object.seconds("CreationDateTime", table.created_ms);
     }
@@ -174,6 +175,7 @@ fn global_indexes(
         let is_online = index.status == IndexStatus::Creating && !is_new;
         (&index.definition, index.status, is_online.then_some(index.backfilling))
     });
+    let now_ms = size.at_ms;
     let mut list = Array::open(object.key("GlobalSecondaryIndexes"));
     for (definition, status, backfilling) in known.chain(missing) {
         let index = &definition.index;
@@ -195,7 +197,11 @@ fn global_indexes(
             record.and_then(|known| known.throughput_raised_ms),
             record.and_then(|known| known.throughput_lowered_ms),
         );
-        throughput.number("NumberOfDecreasesToday", 0);
+        let decreases = record.map_or(0, |known| {
+            let (count, last) = (known.throughput_decreases, known.throughput_lowered_ms);
+            decreases_today(count, last, now_ms)
+        });
+        throughput.number("NumberOfDecreasesToday", u64::from(decreases));
         throughput.number("ReadCapacityUnits", definition.throughput.map_or(0, |t| t.read_units));
         throughput.number("WriteCapacityUnits", definition.throughput.map_or(0, |t| t.write_units));
         throughput.close();
@@ -325,7 +331,7 @@ pub fn key_schema(object: &mut Object<'_>, keys: &KeyAttributes) {
 }
 
 /// A provisioned table that never was anything else shows no summary, as on AWS.
-fn billing(object: &mut Object<'_>, table: &TableRecord) {
+fn billing(object: &mut Object<'_>, table: &TableRecord, now_ms: u64) {
     let definition = &table.definition;
     if definition.billing == BillingMode::PayPerRequest || table.pay_per_request_ms.is_some() {
         let mut summary = Object::open(object.key("BillingModeSummary"));
@@ -338,7 +344,9 @@ fn billing(object: &mut Object<'_>, table: &TableRecord) {
     }
     let mut throughput = Object::open(object.key("ProvisionedThroughput"));
     throughput_times(&mut throughput, table.throughput_raised_ms, table.throughput_lowered_ms);
-    throughput.number("NumberOfDecreasesToday", 0);
+    let (count, last) = (table.throughput_decreases, table.throughput_lowered_ms);
+    let decreases = decreases_today(count, last, now_ms);
+    throughput.number("NumberOfDecreasesToday", u64::from(decreases));
     throughput.number("ReadCapacityUnits", definition.throughput.map_or(0, |t| t.read_units));
     throughput.number("WriteCapacityUnits", definition.throughput.map_or(0, |t| t.write_units));
     throughput.close();

@@ -13,8 +13,8 @@ use meridian_wire::{ApiError, Fields, Node};
 use crate::busy::IndexAction;
 use crate::errors::{invalid, invalid_parameter, one_index_at_a_time, still_in_use};
 use crate::indexes::{self, Stated};
-use crate::quotas;
 use crate::settings::{self, Asking, Of};
+use crate::{pace, quotas};
 
 /// One element of the list.
 pub enum IndexUpdate {
@@ -137,6 +137,21 @@ pub fn check_quotas(changes: &[IndexChange], region: &str) -> Result<(), ApiErro
             IndexChange::Delete(_) => quotas::Asked::default(),
         };
         quotas::check(&asked, Of::Index(change.name()), region)
+    })
+}
+
+/// Refuses to lower an index's throughput too often.
+pub fn check_decreases(
+    changes: &[IndexChange],
+    table: &TableRecord,
+    now_ms: u64,
+) -> Result<(), ApiError> {
+    changes.iter().try_for_each(|change| match (change, table.index(change.name())) {
+        (IndexChange::Update { throughput, .. }, Some(index)) => {
+            let lowered = (index.throughput_decreases, index.throughput_lowered_ms);
+            pace::check_decrease((index.definition.throughput, *throughput), lowered, now_ms)
+        }
+        (IndexChange::Update { .. } | IndexChange::Create(_) | IndexChange::Delete(_), _) => Ok(()),
     })
 }
 

@@ -31,6 +31,7 @@ mod jobs;
 mod keys;
 mod legacy;
 mod ops;
+mod pace;
 mod partiql;
 mod policies;
 mod projection;

@@ -48,6 +48,7 @@ pub fn shown(before: &TableRecord, after: &TableRecord) -> (TableRecord, Warming
         index.definition.throughput = old.definition.throughput;
         index.throughput_raised_ms = old.throughput_raised_ms;
         index.throughput_lowered_ms = old.throughput_lowered_ms;
+        index.throughput_decreases = old.throughput_decreases;
         if new.warm != old.definition.warm {
             index.definition.warm = old.definition.warm;
             warming.indexes.insert(new.index.name);

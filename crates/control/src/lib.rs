@@ -16,6 +16,7 @@
 
 pub mod global;
 pub mod node;
+pub mod pace;
 pub mod planner;
 pub mod region;
 pub mod replica_settings;

@@ -9,6 +9,37 @@ pub fn iso_label(ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}")
 }
 
+const WEEKDAYS: [&str; 7] =
+    ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+/// `Friday, October 9, 2026 at 12:21:34 AM`, in UTC: how DynamoDB's messages tell a time.
+pub fn long_date(ms: u64) -> String {
+    let (days, in_day) = (ms / 86_400_000, ms % 86_400_000);
+    let (year, month, day) = civil_from_days(days);
+    let nth = |names: &[&'static str], n: u64| {
+        usize::try_from(n).ok().and_then(|n| names.get(n)).copied().unwrap_or_default()
+    };
+    let (weekday, month) = (nth(&WEEKDAYS, days % 7), nth(&MONTHS, month.saturating_sub(1)));
+    let (hours, minutes, seconds) = (in_day / 3_600_000, in_day / 60_000 % 60, in_day / 1000 % 60);
+    let half = if hours < 12 { "AM" } else { "PM" };
+    let hours = if hours % 12 == 0 { 12 } else { hours % 12 };
+    format!("{weekday}, {month} {day}, {year} at {hours}:{minutes:02}:{seconds:02} {half}")
+}
+
 /// Year, month and day of a day since 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date
 /// Algorithms"), for days from 1970 on.
 fn civil_from_days(days: u64) -> (u64, u64, u64) {
@@ -24,7 +55,14 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::iso_label;
+    use super::{iso_label, long_date};
+
+    #[test]
+    fn long_dates_name_day_and_month() {
+        assert_eq!(long_date(0), "Thursday, January 1, 1970 at 12:00:00 AM");
+        assert_eq!(long_date(951_827_696_000), "Tuesday, February 29, 2000 at 12:34:56 PM");
+        assert_eq!(long_date(1_432_165_570_107), "Wednesday, May 20, 2015 at 11:46:10 PM");
+    }
 
     #[test]
     fn labels_are_utc_dates() {

@@ -238,7 +238,8 @@ impl Backend for Node {
             (index.name().to_owned(), size.unwrap_or_default())
         };
         let indexes = table.indexes.iter().map(index).chain(local).collect();
-        TableSize { table: self.size_here(&table.partitions), indexes }
+        let at_ms = self.options.clock.now_ms();
+        TableSize { table: self.size_here(&table.partitions), indexes, at_ms }
     }
 
     async fn create_table(

@@ -16,7 +16,7 @@ use crate::errors::{change, invalid, invalid_parameter, table_not_found};
 use crate::index_updates::{self, IndexUpdate};
 use crate::replica_updates::{self, ReplicaUpdates};
 use crate::settings::{Asking, Of, StreamSetting};
-use crate::{busy, describe, keys, quotas, settings, tables, unbuilt};
+use crate::{busy, describe, keys, pace, quotas, settings, tables, unbuilt};
 
 const UNBUILT: [&str; 5] = [
     "MultiRegionConsistency",
@@ -50,7 +50,7 @@ pub async fn run(
     let changed = match replicas {
         ReplicaUpdates::None => {
             let own = known.in_region(&context.region);
-            backend.update_table(&name, asked.settings(&own, context)?).await
+            backend.update_table(&name, asked.settings(&own, context, backend.now_ms())?).await
         }
         ReplicaUpdates::Members(changes) => {
             replica_updates::check_members(&changes, &known, backend, context)?;
@@ -221,6 +221,7 @@ impl Asked {
         self,
         table: &TableRecord,
         context: &RequestContext,
+        now_ms: u64,
     ) -> Result<TableSettings, ApiError> {
         let definition = &table.definition;
         let billing = self.billing.unwrap_or(definition.billing);
@@ -244,7 +245,13 @@ impl Asked {
         {
             return Err(unchanged(current));
         }
+        if !self.encryption.is_keep() {
+            pace::check_encryption(table, now_ms)?;
+        }
         self.check_encryption(table, context)?;
+        if self.class.is_some() {
+            pace::check_class(table, now_ms)?;
+        }
         let stream = self.stream_setting(table)?;
         let warm = settings::warm_shown(definition.warm, definition.billing, definition.throughput);
         let asked_warm = settings::warm(self.warm, warm, billing, Asking::Update, Of::Table)?;
@@ -265,6 +272,9 @@ impl Asked {
         };
         quotas::check(&asked, Of::Table, &context.region)?;
         index_updates::check_quotas(&indexes, &context.region)?;
+        let lowered = (table.throughput_decreases, table.throughput_lowered_ms);
+        pace::check_decrease((definition.throughput, self.throughput), lowered, now_ms)?;
+        index_updates::check_decreases(&indexes, table, now_ms)?;
         Ok(TableSettings {
             attributes,
             indexes,

@@ -281,7 +281,7 @@ impl Backend for Memory {
                 (index.name.clone(), size(&held.iter().collect::<Vec<_>>()))
             });
             let indexes = indexes.chain(local).collect();
-            TableSize { table: size(&items.values().collect::<Vec<_>>()), indexes }
+            TableSize { table: size(&items.values().collect::<Vec<_>>()), indexes, at_ms: NOW_MS }
         });
         size.unwrap_or_default()
     }

@@ -10,6 +10,7 @@ mod indexes;
 mod jobs;
 pub(crate) mod memory;
 mod memory_jobs;
+mod pace;
 mod quotas;
 mod replicas;
 mod scaling;

@@ -15,6 +15,7 @@ use super::{
     PartitionRecord, RegionState, Replicas, Restore, RestoreSource, STREAM_KEPT_MS, StreamRecord,
     TableRecord,
 };
+use crate::pace;
 use crate::table::{BillingMode, GlobalSnapshot, IndexStatus, TableDefinition, TableStatus};
 use meridian_base::limits::TABLES_MAX;
 use meridian_base::{LogIndex, PartitionId, RegionId, TableId};
@@ -168,6 +169,9 @@ impl RegionState {
             ttl_ms: None,
             throughput_raised_ms: None,
             throughput_lowered_ms: None,
+            throughput_decreases: 0,
+            class_changed_ms: Vec::new(),
+            encryption_changed_ms: Vec::new(),
             global: new.global.cloned(),
             definition,
             own,
@@ -296,6 +300,9 @@ impl RegionState {
         let definition = change.applied_to(&table.definition);
         definition.check().map_err(Refusal::Definition)?;
         note_times(table, &definition, at_ms);
+        if !change.encryption.is_keep() {
+            pace::note_encryption(&mut table.encryption_changed_ms, at_ms);
+        }
         table.definition = definition;
         table.follow_stream(at_ms);
         if !change.is_at_once() {
@@ -415,7 +422,13 @@ fn note_times(table: &mut TableRecord, after: &TableDefinition, at_ms: u64) {
     if is_raised {
         table.throughput_raised_ms = Some(at_ms);
     }
+    if after.class != before.class {
+        pace::note_class(&mut table.class_changed_ms, at_ms);
+    }
     if is_lowered {
+        let count = table.throughput_decreases;
+        let today = pace::decreases_today(count, table.throughput_lowered_ms, at_ms);
+        table.throughput_decreases = today.saturating_add(1);
         table.throughput_lowered_ms = Some(at_ms);
     }
 }

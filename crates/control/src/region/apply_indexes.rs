@@ -14,6 +14,7 @@
 use super::command::{CommandResult, Done, PartitionPlacement, Refusal};
 use super::settings::IndexChange;
 use super::{IndexRecord, RegionState, TableRecord};
+use crate::pace::decreases_today;
 use crate::table::{GlobalIndexDefinition, IndexStatus, TableDefinition, TableStatus, Throughput};
 use meridian_base::{PartitionId, TableId};
 use std::collections::BTreeMap;
@@ -108,6 +109,7 @@ impl RegionState {
             unfilled,
             throughput_raised_ms: None,
             throughput_lowered_ms: None,
+            throughput_decreases: 0,
         });
         Ok(Done::Table(index))
     }
@@ -184,6 +186,11 @@ impl IndexRecord {
     fn follow(&mut self, wanted: &GlobalIndexDefinition, at_ms: u64) {
         let (is_raised, is_lowered) = moves(self.definition.throughput, wanted.throughput);
         self.throughput_raised_ms = is_raised.then_some(at_ms).or(self.throughput_raised_ms);
+        if is_lowered {
+            let count = self.throughput_decreases;
+            let today = decreases_today(count, self.throughput_lowered_ms, at_ms);
+            self.throughput_decreases = today.saturating_add(1);
+        }
         self.throughput_lowered_ms = is_lowered.then_some(at_ms).or(self.throughput_lowered_ms);
         if self.status == IndexStatus::Active && wanted.is_updated_from(&self.definition) {
             self.status = IndexStatus::Updating;

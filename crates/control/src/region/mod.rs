@@ -87,6 +87,15 @@ pub struct TableRecord {
     pub throughput_raised_ms: Option<u64>,
     /// When throughput was last lowered.
     pub throughput_lowered_ms: Option<u64>,
+    /// How often that was done on the UTC day of the last time.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub throughput_decreases: u32,
+    /// When the class was changed, as long as that counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_changed_ms: Vec<u64>,
+    /// When the encryption was changed, as long as that counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encryption_changed_ms: Vec<u64>,
     /// The replicas, for a global table.
     pub global: Option<GlobalSnapshot>,
     /// What belongs to this region's copy alone.
@@ -195,6 +204,9 @@ pub struct IndexRecord {
     /// When throughput was last lowered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throughput_lowered_ms: Option<u64>,
+    /// How often that was done on the UTC day of the last time.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub throughput_decreases: u32,
 }
 
 impl IndexRecord {
@@ -381,6 +393,10 @@ pub struct RegionState {
     /// Exports and imports.
     #[serde(default, skip_serializing_if = "Jobs::is_empty")]
     pub(crate) jobs: Jobs,
+}
+
+fn is_none_yet(count: &u32) -> bool {
+    *count == 0
 }
 
 fn is_zero(number: &u64) -> bool {
