@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use meridian_control::region::{Insights, InsightsMode, TableRecord};
+use meridian_control::table::{IndexStatus, TableStatus};
 use meridian_wire::ApiError;
 use meridian_wire::json::Object;
 
 use crate::backend::Backend;
-use crate::errors::table_not_found;
+use crate::errors::{invalid, table_not_found};
 
 /// Finds the table, and the index where one is named.
 pub fn table(
@@ -19,11 +20,36 @@ pub fn table(
 ) -> Result<Arc<TableRecord>, ApiError> {
     let table = backend.table(name).ok_or_else(|| table_not_found(name))?;
     match index {
-        Some(index) if table.index(index).is_none() => Err(ApiError::ResourceNotFound(format!(
+        Some(index) if !is_known(&table, index) => Err(ApiError::ResourceNotFound(format!(
             "Requested resource not found: Index: {index} not found for table: {name}"
         ))),
         Some(_) | None => Ok(table),
     }
+}
+
+/// An index that is to be made is not known before it is filled.
+fn is_known(table: &TableRecord, index: &str) -> bool {
+    table
+        .index(index)
+        .is_some_and(|known| known.status != IndexStatus::Creating || known.backfilling)
+}
+
+/// Refuses to turn it on for what is not made yet.
+pub fn check_made(table: &TableRecord, index: Option<&str>) -> Result<(), ApiError> {
+    let is_made = match index {
+        None => table.status != TableStatus::Creating,
+        Some(index) => {
+            table.index(index).is_some_and(|known| known.status != IndexStatus::Creating)
+        }
+    };
+    if is_made {
+        return Ok(());
+    }
+    let status = if index.is_some() { "IndexStatus" } else { "TableStatus" };
+    Err(invalid(format!(
+        "Table or Index is not in a valid state to update Key Access Insights: {status} must be \
+         ACTIVE to enable ContributorInsights."
+    )))
 }
 
 /// The switch of a table or of an index of it; none as long as nobody touched it.

@@ -126,7 +126,7 @@ fn own(fields: &mut Fields) -> Result<Vec<OwnChange>, ApiError> {
         own.push(OwnChange::Tag(tags));
     }
     if let Some(text) = fields.take_text("ResourcePolicy") {
-        let text = policies::document(&text)?;
+        let text = policies::document(&text, false)?;
         own.push(OwnChange::SetPolicy { text, expected: ExpectedPolicy::Any });
     }
     Ok(own)

@@ -2,7 +2,7 @@
 
 use meridian_control::region::OwnChange;
 use meridian_wire::json::Object;
-use meridian_wire::{ApiError, Fields};
+use meridian_wire::{ApiError, Fields, Node};
 
 use crate::backend::Backend;
 use crate::resources::Asks;
@@ -10,7 +10,13 @@ use crate::{policies, resources};
 
 /// Answers PutResourcePolicy.
 pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, ApiError> {
-    let text = policies::document(&fields.take_text("Policy").unwrap_or_default())?;
+    let arn = match fields.get("ResourceArn") {
+        Some(Node::Text(arn)) => arn.as_str(),
+        _ => "",
+    };
+    let is_of_stream = arn.contains("/stream/");
+    let text = fields.take_text("Policy").unwrap_or_default();
+    let text = policies::document(&text, is_of_stream)?;
     let expected = policies::expected(&mut fields, true)?;
     let resource = resources::take(backend, &mut fields, Asks::Policy)?;
     let change = match resource.stream.clone() {

@@ -19,6 +19,9 @@ pub async fn run(backend: &dyn Backend, mut fields: Fields) -> Result<Vec<u8>, A
     let name = tables::take_name(&mut fields);
     let mode = on.then_some(mode);
     let table = insights::table(backend, &name, index.as_deref())?;
+    if on {
+        insights::check_made(&table, index.as_deref())?;
+    }
     let current = insights::of(&table, index.as_deref()).and_then(|insights| insights.mode);
     let status = match (current == mode, on) {
         // What is so already stays so, and its time too.

@@ -183,6 +183,37 @@ async fn while_an_index_is_made() {
 }
 
 #[tokio::test]
+async fn while_an_index_is_filled() {
+    let memory = while_doing(MAKE, &create_index("new")).await;
+    let insights = r#"{"TableName":"busy","IndexName":"new","ContributorInsightsAction":"ENABLE"}"#;
+    let early = ask(&memory, Operation::UpdateContributorInsights, insights).await;
+    let unknown = "Requested resource not found: Index: new not found for table: busy";
+    assert_eq!(early, Err(ApiError::ResourceNotFound(unknown.to_owned())));
+    memory.begin_to_fill("busy");
+    let early = ask(&memory, Operation::UpdateContributorInsights, insights).await;
+    let unready = "Table or Index is not in a valid state to update Key Access Insights: IndexStatus \
+                   must be ACTIVE to enable ContributorInsights.";
+    assert_eq!(early, Err(ApiError::Validation(unready.to_owned())));
+    let second = update(&memory, &create_index("second")).await;
+    assert!(matches!(second, Err(ApiError::LimitExceeded(_))), "{second:?}");
+    let why = "Cannot delete table while indexes are being created, updated, or deleted.";
+    delete_is_refused(&memory, why).await;
+    update(&memory, &delete_index("new")).await.expect("it may be given up");
+}
+
+#[tokio::test]
+async fn insights_are_of_a_table_that_is_made() {
+    let memory = Memory::default();
+    memory.hold();
+    ask(&memory, Operation::CreateTable, ON_DEMAND).await.expect("it is made");
+    let insights = r#"{"TableName":"busy","ContributorInsightsAction":"ENABLE"}"#;
+    let early = ask(&memory, Operation::UpdateContributorInsights, insights).await;
+    let unready = "Table or Index is not in a valid state to update Key Access Insights: TableStatus \
+                   must be ACTIVE to enable ContributorInsights.";
+    assert_eq!(early, Err(ApiError::Validation(unready.to_owned())));
+}
+
+#[tokio::test]
 async fn while_an_index_goes() {
     let memory = while_doing(MAKE, &delete_index("idx")).await;
     let iops = "Can't change table IOPS when an index is being deleted. Table: busy Indexes: [idx]";

@@ -124,6 +124,18 @@ impl Memory {
         self.holds.store(true, Ordering::Relaxed);
     }
 
+    /// Makes the indexes that a table is to have, and leaves them to be filled.
+    pub fn begin_to_fill(&self, name: &str) {
+        let table = self.table(name).expect("it is known");
+        for wanted in &table.definition.global_indexes {
+            let (index, partitions) = (wanted.index.name.clone(), partitions());
+            let made = Command::MakeIndex { table: table.id, index, partitions };
+            let Ok(Changed::Table(index)) = self.apply(made) else { continue };
+            self.apply(Command::TableActive { table: index }).expect("it was just made");
+        }
+        self.apply(Command::TableActive { table: table.id }).expect("it is known");
+    }
+
     fn planned(&self, partition: &AttributeValue) -> Result<(), BackendError> {
         let AttributeValue::S(partition) = partition else { return Ok(()) };
         match self.failures.lock().unwrap().get(partition) {
