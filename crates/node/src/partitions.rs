@@ -57,8 +57,7 @@ async fn look(node: &Arc<Node>) -> bool {
     let mut wanted: BTreeSet<PartitionId> = BTreeSet::new();
     for record in catalog.partitions().filter(|p| p.replicas.holds(node.id())) {
         let Some(table) = catalog.table_by_id(record.table) else { continue };
-        let is_held = || state.backups_under_way(table.id).next().is_some();
-        if table.status == TableStatus::Deleting && !is_held() {
+        if table.status == TableStatus::Deleting && !state.is_held(table.id) {
             continue;
         }
         wanted.insert(record.id);

@@ -55,7 +55,8 @@ pub async fn run(node: Arc<Node>) {
 }
 
 fn is_pending(state: &RegionState) -> bool {
-    let is_going = |table: &TableRecord| table.status == TableStatus::Deleting;
+    let is_going =
+        |table: &TableRecord| table.status == TableStatus::Deleting && !state.is_held(table.id);
     state.tables().values().any(|table| table.is_settling() || is_going(table))
 }
 
@@ -179,7 +180,8 @@ async fn plan_region(node: &Arc<Node>) {
     let mut steps = plan(&view);
     // Nodes close and remove what the catalog no longer names.
     let deleting = state.tables().values().filter(|t| t.status == TableStatus::Deleting);
-    steps.extend(deleting.map(|t| Step::Propose(RegionCommand::TableGone { table: t.id })));
+    let going = deleting.filter(|table| !state.is_held(table.id));
+    steps.extend(going.map(|t| Step::Propose(RegionCommand::TableGone { table: t.id })));
     if let Some(said) = own.filter(|said| all_known(said, |id| state.nodes().contains_key(&id))) {
         let desired = region_members(&state, &said.voters(), &silent_ms, &view.limits);
         let votes = |id| state.nodes().get(&id).is_none_or(|known| known.state.loss().is_none());

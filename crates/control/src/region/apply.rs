@@ -356,7 +356,7 @@ impl RegionState {
             }
         }
         let (of, status) = (table.index_of, table.status);
-        if self.backups_under_way(id).next().is_some() {
+        if self.is_held(id) {
             return Err(Refusal::InUse { status });
         }
         self.tables.retain(|_, table| table.id != id && table.index_of != Some(id));

@@ -183,6 +183,11 @@ impl RegionState {
         self.backups.values().filter(move |one| one.table == table && !one.is_available())
     }
 
+    /// True while a table that is being deleted has to wait for a backup of it.
+    pub fn is_held(&self, table: TableId) -> bool {
+        self.backups_under_way(table).next().is_some()
+    }
+
     pub(super) fn change_backups(&mut self, command: &BackupCommand) -> CommandResult {
         match command {
             BackupCommand::Create { table, backup, items, bytes, at_ms } => {
