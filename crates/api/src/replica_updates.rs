@@ -172,14 +172,13 @@ impl ReplicaUpdates {
 
 /// Refuses a region that there is not.
 pub fn check_region(region: &str, backend: &dyn Backend) -> Result<(), ApiError> {
-    let known = backend.regions();
-    if known.iter().any(|one| one == region) {
+    if backend.has_region(region) {
         return Ok(());
     }
     Err(invalid(format!(
         "Region {region} is not supported. The latest version of global tables are only supported in \
          the following regions: [{}]",
-        known.join(", ")
+        backend.regions().join(", ")
     )))
 }
 
