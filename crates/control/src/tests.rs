@@ -316,7 +316,7 @@ fn later_settings_round_trip() {
             forced: None,
             global: None,
             own: own.clone(),
-            restore: Some(restore_source()),
+            restore: Some(Box::new(restore_source())),
             created_ms: 1,
         },
         region::Command::PartitionRestored { table: TableId(1), partition: PartitionId(16), at_ms },

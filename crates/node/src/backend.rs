@@ -103,7 +103,7 @@ impl Node {
                 forced,
                 global: global.clone(),
                 own: own.clone(),
-                restore: restore.clone(),
+                restore: restore.clone().map(Box::new),
                 created_ms: self.options.clock.now_ms(),
             };
             match self.control.region(&command).await.map_err(control_error)? {

@@ -395,7 +395,7 @@ impl Backend for Memory {
             forced: None,
             global: None,
             own: Vec::new(),
-            restore: Some(source),
+            restore: Some(Box::new(source)),
             created_ms: NOW_MS,
         })?;
         let table = self.table(name).ok_or(RegionRefusal::TableNotFound)?;

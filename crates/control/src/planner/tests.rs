@@ -91,7 +91,7 @@ fn a_table_is_active_only_when_every_partition_is_restored() {
     let mut model = Model::with_nodes(3);
     let mut create = create("t", placed(2, &[1, 2, 3]));
     if let Command::CreateTable { restore, .. } = &mut create {
-        *restore = Some(restore_source());
+        *restore = Some(Box::new(restore_source()));
     }
     model.region.done(create);
     let status = |model: &Model| model.region.state.tables()["t"].status;

@@ -71,7 +71,7 @@ impl RegionState {
                 created_ms,
             } => {
                 let (forced, created_ms) = (*forced, *created_ms);
-                let (global, restore) = (global.as_ref(), restore.as_ref());
+                let (global, restore) = (global.as_ref(), restore.as_deref());
                 let new =
                     NewTable { definition, partitions, forced, global, own, restore, created_ms };
                 self.create_table(name, &new)

@@ -126,7 +126,7 @@ fn a_backup_in_use_is_neither_deleted_nor_restored_twice() {
     let restore = |name: &str| {
         let mut command = create(name, placed(1, &[1, 2, 3]));
         if let Command::CreateTable { restore, .. } = &mut command {
-            *restore = Some(RestoreSource { backup: Some(backup), ..restore_source() });
+            *restore = Some(Box::new(RestoreSource { backup: Some(backup), ..restore_source() }));
         }
         command
     };

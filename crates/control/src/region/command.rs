@@ -64,7 +64,7 @@ pub enum Command {
         own: Vec<OwnChange>,
         /// What to fill it from before it is ACTIVE.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        restore: Option<RestoreSource>,
+        restore: Option<Box<RestoreSource>>,
         /// Now.
         created_ms: u64,
     },

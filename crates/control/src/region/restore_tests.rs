@@ -8,7 +8,7 @@ fn a_restored_table_knows_which_partitions_are_still_to_be_filled() {
     let mut region = Region::with_nodes(3);
     let mut command = create("t", placed(2, &[1, 2, 3]));
     if let Command::CreateTable { restore, .. } = &mut command {
-        *restore = Some(restore_source());
+        *restore = Some(Box::new(restore_source()));
     }
     let Done::Table(table) = region.done(command) else { panic!("no table was made") };
     let first = PartitionId(GroupId::FIRST_PARTITION);

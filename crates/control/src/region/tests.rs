@@ -398,7 +398,7 @@ fn any_create() -> impl Strategy<Value = Command> {
         |(name, parts, voters, id, restores)| {
             let mut command = create(&name, placed(parts, &voters));
             if let Command::CreateTable { forced, restore, .. } = &mut command {
-                (*forced, *restore) = (id, restores.then(restore_source));
+                (*forced, *restore) = (id, restores.then(|| Box::new(restore_source())));
             }
             command
         },
