@@ -42,8 +42,9 @@ use meridian_wire::{Fault, Operation};
 const ATTEMPTS_MAX: u32 = 40;
 
 /// Members whose last value requests can name.
-pub const KEPT: [&str; 12] = [
+pub const KEPT: [&str; 13] = [
     "BackupArn",
+    "BackupCreationDateTime",
     "ExportArn",
     "ExportId",
     "ImportArn",

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use meridian_control::region::TableRecord;
+use meridian_control::region::{IndexRecord, TableRecord};
 use meridian_control::table::{IndexStatus, TableStatus};
 
 use crate::settings::warm_shown;
@@ -35,6 +35,13 @@ pub fn shown(before: &TableRecord, after: &TableRecord) -> (TableRecord, Warming
         warming.table = true;
     }
     table.definition.overrides.clone_from(&before.definition.overrides);
+    // An index without entries may be gone already.
+    for (place, old) in before.indexes.iter().enumerate() {
+        if table.index(old.name()).is_none() {
+            let going = IndexRecord { status: IndexStatus::Deleting, ..old.clone() };
+            table.indexes.insert(place.min(table.indexes.len()), going);
+        }
+    }
     let billing = (before.definition.billing, after.definition.billing);
     for index in &mut table.indexes {
         let Some(old) = before.index(index.name()) else { continue };

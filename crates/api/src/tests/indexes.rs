@@ -1,9 +1,11 @@
-//! A global index while it is UPDATING.
+//! A global index while it is UPDATING, and one that goes.
 
+use meridian_control::table::IndexStatus;
 use meridian_wire::{ApiError, Operation};
 
 use super::ask;
 use super::memory::Memory;
+use crate::backend::Backend;
 
 const MAKE: &str = r#"{"TableName":"table","KeySchema":[{"AttributeName":"a","KeyType":"HASH"}],
     "AttributeDefinitions":[{"AttributeName":"a","AttributeType":"S"}],
@@ -41,4 +43,16 @@ async fn a_second_change_is_refused_and_reads_go_on() {
     assert_eq!(delete, Err(ApiError::ResourceInUse(busy.to_owned())));
     let read = r#"{"TableName":"table","IndexName":"idx"}"#;
     ask(&memory, Operation::Scan, read).await.expect("an index that changes is read");
+}
+
+#[tokio::test]
+async fn an_index_that_is_gone_at_once_is_still_shown_going() {
+    let memory = Memory::default();
+    ask(&memory, Operation::CreateTable, MAKE).await.unwrap();
+    let before = memory.table("table").unwrap();
+    let mut after = (*before).clone();
+    after.indexes.clear();
+    let (shown, _) = crate::underway::shown(&before, &after);
+    let statuses: Vec<_> = shown.indexes.iter().map(|one| (one.name(), one.status)).collect();
+    assert_eq!(statuses, [("idx", IndexStatus::Deleting)]);
 }
