@@ -36,6 +36,8 @@ use std::time::Duration;
 /// How long creating a table waits for it to be usable before it answers CREATING anyway: the
 /// SDKs' waiters look again only after 20 s.
 const ACTIVE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long CreateBackup waits for the backup's moment.
+const MOMENT_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a command is planned again when the catalog has moved under it.
 const STALE_ATTEMPTS: usize = 8;
 
@@ -358,6 +360,13 @@ impl Backend for Node {
         let Done::Backup(id) = self.change(&command).await? else {
             return Err(ChangeError::Backend(BackendError::Internal));
         };
+        // What is written after the answer is not in it, unless a leader is lost meanwhile.
+        let mut state = self.control.watch_region();
+        let has_moment = state.wait_for(|state| {
+            let backup = state.all_backups().get(&id);
+            backup.is_none_or(|backup| backup.moment_ms().is_some())
+        });
+        let _ = rt::timeout(MOMENT_PATIENCE, has_moment).await;
         let state = self.control.region_state();
         state.all_backups().get(&id).cloned().ok_or(ChangeError::Region(Refusal::BackupNotFound))
     }

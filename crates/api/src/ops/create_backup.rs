@@ -1,7 +1,7 @@
 //! CreateBackup.
 //!
 //! A backup's name is not unique. It begins CREATING, and holds everything that was acknowledged before
-//! the request.
+//! the request, and nothing that is asked for after the answer.
 //!
 //! Tested by `backups.txt`.
 

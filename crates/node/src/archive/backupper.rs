@@ -74,8 +74,7 @@ impl Backupper {
         if !marks.cursors.contains_key(&Reader::Backup) {
             self.hosted.order(Order::StartReader(Reader::Backup)).await?;
         }
-        self.describe(&record).await?;
-        let mut archived = self.base().await?;
+        let mut archived = self.base(&record).await?;
         let log =
             LogWriter { hosted: Arc::clone(&self.hosted), objects: Arc::clone(&self.objects) };
         let mut state = self.node.control.watch_region();
@@ -121,18 +120,27 @@ impl Backupper {
     }
 
     /// Takes the items, unless they are there; tells up to which position of the change log all is.
-    async fn base(&self) -> Result<Position, Interrupted> {
+    async fn base(&self, record: &BackupRecord) -> Result<Position, Interrupted> {
+        let partition = self.hosted.spec.partition;
+        let begun = record.parts.get(&partition).is_some_and(|part| part.based_ms.is_some());
+        if begun && let Some((end, archived)) = self.stored().await? {
+            self.tell_based(end).await?;
+            return Ok(archived);
+        }
+        // Before all else, since the request waits for it.
+        let view = BaseView::open(&self.hosted).await?;
+        self.tell_based(view.end).await?;
+        self.describe(record).await?;
+        Ok(view.store(&self.hosted, &self.objects).await?.position)
+    }
+
+    /// The items that a leader before has stored, and up to which position the change log is there.
+    async fn stored(&self) -> Result<Option<(BaseEnd, Position)>, Interrupted> {
         let partition = self.hosted.spec.partition;
         let (mut names, ends) = self.objects.bases(partition).await?;
         let oldest = ends.iter().map(|end| end.position).min().unwrap_or_default();
         names.extend(self.objects.segments(partition, oldest).await?);
-        if let Some((end, archived)) = reach(partition, &names, &ends) {
-            self.tell_based(end).await?;
-            return Ok(archived);
-        }
-        let view = BaseView::open(&self.hosted).await?;
-        self.tell_based(view.end).await?;
-        Ok(view.store(&self.hosted, &self.objects).await?.position)
+        Ok(reach(partition, &names, &ends))
     }
 
     /// Stores what the table is, once.
