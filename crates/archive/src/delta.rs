@@ -17,10 +17,9 @@
 mod tests;
 
 use crate::base::{BaseChunk, BaseEnd};
-use crate::body::damaged;
+use crate::course::Course;
 use crate::error::ArchiveError;
-use crate::segment::{ArchivedChange, LogSegment};
-use meridian_base::Position;
+use crate::segment::LogSegment;
 use std::collections::BTreeMap;
 
 /// What was written to one key.
@@ -47,21 +46,16 @@ struct Known {
 /// The differences of one partition, while they are put together.
 #[derive(Debug, Clone)]
 pub struct Delta {
-    base: BaseEnd,
+    course: Course,
     from_ms: u64,
     to_ms: u64,
-    covered: Position,
     known: BTreeMap<Vec<u8>, Known>,
-    next_chunk: u32,
-    /// Items of the base that were passed.
-    passed: u64,
 }
 
 impl Delta {
     /// Begins with a base that holds nothing committed at or after `from_ms`.
     pub fn new(base: BaseEnd, from_ms: u64, to_ms: u64) -> Self {
-        let (covered, known) = (base.position, BTreeMap::new());
-        Delta { base, from_ms, to_ms, covered, known, next_chunk: 0, passed: 0 }
+        Delta { course: Course::new(base), from_ms, to_ms, known: BTreeMap::new() }
     }
 
     /// Adds the changes of the next segment; those that were added before are passed over.
@@ -69,53 +63,31 @@ impl Delta {
     /// Errors: `Missing` when positions were left out, `Damaged` when the segment is of another
     /// partition.
     pub fn add(&mut self, object: &str, segment: LogSegment) -> Result<(), ArchiveError> {
-        let partition = self.base.partition;
-        if segment.partition != partition {
-            let what = format!("it is of partition {}, not {partition}", segment.partition);
-            return Err(damaged(object, 0, what));
-        }
-        for change in segment.changes {
-            if change.position <= self.covered {
-                continue;
+        let Delta { course, from_ms, to_ms, known } = self;
+        course.read_segment(object, segment, |change| {
+            if change.commit_ms >= *to_ms {
+                return;
             }
-            if change.position != self.covered.next() {
-                let position = self.covered.next();
-                return Err(ArchiveError::Missing { partition, position });
+            let known = known.entry(change.key).or_default();
+            if change.commit_ms < *from_ms {
+                known.before = Some(change.image);
+            } else {
+                known.written = Some((change.commit_ms, change.image));
             }
-            self.covered = change.position;
-            self.note(change);
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, change: ArchivedChange) {
-        if change.commit_ms >= self.to_ms {
-            return;
-        }
-        let known = self.known.entry(change.key).or_default();
-        if change.commit_ms < self.from_ms {
-            known.before = Some(change.image);
-        } else {
-            known.written = Some((change.commit_ms, change.image));
-        }
+        })
     }
 
     /// Passes the base's next chunk; gives what was written to keys up to its last.
     ///
-    /// Error: `Damaged` when it is not the next chunk of this base.
+    /// Error: `Damaged` when it is not the next chunk of this base, or its keys are not above those
+    /// of the chunk before.
     pub fn pass_chunk(
         &mut self,
         object: &str,
         chunk: BaseChunk,
     ) -> Result<Vec<Difference>, ArchiveError> {
-        let expected = (self.base.partition, self.base.position, self.next_chunk);
-        if (chunk.partition, chunk.position, chunk.number) != expected {
-            return Err(damaged(object, 0, "it is not the next chunk of its base"));
-        }
-        self.next_chunk = self.next_chunk.saturating_add(1);
         let mut out = Vec::new();
-        for item in chunk.items {
-            self.passed = self.passed.saturating_add(1);
+        for item in self.course.read_chunk(object, chunk)? {
             while let Some(entry) = self.known.first_entry().filter(|e| *e.key() < item.key) {
                 let (key, known) = entry.remove_entry();
                 out.extend(difference(key, known, None));
@@ -131,13 +103,7 @@ impl Delta {
     ///
     /// Error: `Damaged`, for `object` the base's end, when the chunks were not all that it counts.
     pub fn finish(&mut self, object: &str) -> Result<Vec<Difference>, ArchiveError> {
-        if (self.next_chunk, self.passed) != (self.base.chunks, self.base.items) {
-            let what = format!(
-                "it counts {} chunks and {} items, and there are {} and {}",
-                self.base.chunks, self.base.items, self.next_chunk, self.passed
-            );
-            return Err(damaged(object, 0, what));
-        }
+        self.course.check_end(object)?;
         let rest = std::mem::take(&mut self.known).into_iter();
         Ok(rest.filter_map(|(key, known)| difference(key, known, None)).collect())
     }

@@ -18,39 +18,22 @@
 mod tests;
 
 use crate::base::{ArchivedItem, BaseChunk, BaseEnd};
-use crate::body::damaged;
+use crate::course::{Course, Totals};
 use crate::error::ArchiveError;
 use crate::segment::{ArchivedChange, LogSegment};
 use meridian_base::{Position, Version};
 use std::collections::BTreeMap;
 
-/// How much of something there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Totals {
-    /// Items.
-    pub items: u64,
-    /// Bytes of their keys and images.
-    pub bytes: u64,
-}
-
-impl Totals {
-    fn add(&mut self, item: &ArchivedItem) {
-        self.items = self.items.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(item.bytes());
-    }
-}
+/// What a key holds: its image and version; none where it was deleted.
+type State = Option<(Vec<u8>, Version)>;
 
 /// The state of one partition at a time, while it is put together.
 #[derive(Debug, Clone)]
 pub struct Fold {
-    base: BaseEnd,
+    course: Course,
     at_ms: u64,
-    covered: Position,
-    changed: BTreeMap<Vec<u8>, Option<(Vec<u8>, Version)>>,
+    changed: BTreeMap<Vec<u8>, State>,
     held_bytes: u64,
-    next_chunk: u32,
-    last_key: Option<Vec<u8>>,
-    read: Totals,
     given: Totals,
 }
 
@@ -58,14 +41,10 @@ impl Fold {
     /// Begins with a base for the time `at_ms`, which is not before the base's.
     pub fn new(base: BaseEnd, at_ms: u64) -> Self {
         Fold {
-            base,
+            course: Course::new(base),
             at_ms,
-            covered: base.position,
             changed: BTreeMap::new(),
             held_bytes: 0,
-            next_chunk: 0,
-            last_key: None,
-            read: Totals::default(),
             given: Totals::default(),
         }
     }
@@ -75,30 +54,17 @@ impl Fold {
     /// Errors: `Missing` when positions were left out, `Damaged` when the segment is of another
     /// partition.
     pub fn add(&mut self, object: &str, segment: LogSegment) -> Result<(), ArchiveError> {
-        let partition = self.base.partition;
-        if segment.partition != partition {
-            let what = format!("it is of partition {}, not {partition}", segment.partition);
-            return Err(damaged(object, 0, what));
-        }
-        for change in segment.changes {
-            if change.position <= self.covered {
-                continue;
+        let Fold { course, at_ms, changed, held_bytes, .. } = self;
+        course.read_segment(object, segment, |change| {
+            if change.commit_ms <= *at_ms {
+                put(changed, held_bytes, change);
             }
-            if change.position != self.covered.next() {
-                let position = self.covered.next();
-                return Err(ArchiveError::Missing { partition, position });
-            }
-            self.covered = change.position;
-            if change.commit_ms <= self.at_ms {
-                self.put(change);
-            }
-        }
-        Ok(())
+        })
     }
 
     /// The last position that the base and the segments added so far hold.
     pub fn covered(&self) -> Position {
-        self.covered
+        self.course.covered()
     }
 
     /// Bytes of the keys and images that are held in memory.
@@ -120,15 +86,13 @@ impl Fold {
         object: &str,
         chunk: BaseChunk,
     ) -> Result<Vec<ArchivedItem>, ArchiveError> {
-        self.check(object, &chunk)?;
-        let mut out = Vec::with_capacity(chunk.items.len());
-        for item in chunk.items {
-            self.read.add(&item);
+        let items = self.course.read_chunk(object, chunk)?;
+        let mut out = Vec::with_capacity(items.len());
+        for item in items {
             while let Some(entry) = self.changed.first_entry().filter(|e| *e.key() < item.key) {
                 let (key, state) = entry.remove_entry();
                 self.give(&mut out, key, state);
             }
-            self.last_key = Some(item.key.clone());
             match self.changed.remove_entry(&item.key) {
                 Some((key, state)) => self.give(&mut out, key, state),
                 None => {
@@ -137,7 +101,6 @@ impl Fold {
                 }
             }
         }
-        self.next_chunk = self.next_chunk.saturating_add(1);
         Ok(out)
     }
 
@@ -145,16 +108,7 @@ impl Fold {
     ///
     /// Error: `Damaged`, for `object` the base's end, when the chunks were not all that it counts.
     pub fn finish(&mut self, object: &str) -> Result<Vec<ArchivedItem>, ArchiveError> {
-        let counted = Totals { items: self.base.items, bytes: self.base.bytes };
-        if self.next_chunk != self.base.chunks || self.read != counted {
-            let (chunks, Totals { items, bytes }) = (self.next_chunk, self.read);
-            let what = format!(
-                "it counts {} chunks, {} items and {} bytes, and there are \
-                 {chunks}, {items} and {bytes}",
-                self.base.chunks, counted.items, counted.bytes
-            );
-            return Err(damaged(object, 0, what));
-        }
+        self.course.check_end(object)?;
         let mut out = Vec::new();
         for (key, state) in std::mem::take(&mut self.changed) {
             self.give(&mut out, key, state);
@@ -162,21 +116,8 @@ impl Fold {
         Ok(out)
     }
 
-    fn put(&mut self, change: ArchivedChange) {
-        let state = change.image.map(|image| (image, change.version));
-        let bytes = held(&change.key, &state);
-        let key_and_old = self.changed.get(&change.key).map_or(0, |old| held(&change.key, old));
-        self.held_bytes = self.held_bytes.saturating_sub(key_and_old).saturating_add(bytes);
-        self.changed.insert(change.key, state);
-    }
-
     /// Moves a key's final state out.
-    fn give(
-        &mut self,
-        out: &mut Vec<ArchivedItem>,
-        key: Vec<u8>,
-        state: Option<(Vec<u8>, Version)>,
-    ) {
+    fn give(&mut self, out: &mut Vec<ArchivedItem>, key: Vec<u8>, state: State) {
         self.held_bytes = self.held_bytes.saturating_sub(held(&key, &state));
         if let Some((image, version)) = state {
             let item = ArchivedItem { key, image, version };
@@ -184,28 +125,16 @@ impl Fold {
             out.push(item);
         }
     }
-
-    fn check(&self, object: &str, chunk: &BaseChunk) -> Result<(), ArchiveError> {
-        let expected = (self.base.partition, self.base.position, self.next_chunk);
-        if (chunk.partition, chunk.position, chunk.number) != expected {
-            let (partition, position, number) = expected;
-            let what = format!(
-                "it is chunk {} of the base {} of partition {}, not \
-                 {number} of {position} of {partition}",
-                chunk.number, chunk.position, chunk.partition
-            );
-            return Err(damaged(object, 0, what));
-        }
-        let first = chunk.items.first().map(|item| &item.key);
-        match (&self.last_key, first) {
-            (Some(last), Some(first)) if first <= last => {
-                Err(damaged(object, 0, "its first key is not above the chunk before"))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
-fn held(key: &[u8], state: &Option<(Vec<u8>, Version)>) -> u64 {
+fn put(changed: &mut BTreeMap<Vec<u8>, State>, held_bytes: &mut u64, change: ArchivedChange) {
+    let state = change.image.map(|image| (image, change.version));
+    let bytes = held(&change.key, &state);
+    let key_and_old = changed.get(&change.key).map_or(0, |old| held(&change.key, old));
+    *held_bytes = held_bytes.saturating_sub(key_and_old).saturating_add(bytes);
+    changed.insert(change.key, state);
+}
+
+fn held(key: &[u8], state: &State) -> u64 {
     (key.len() + state.as_ref().map_or(0, |(image, _)| image.len())) as u64
 }

@@ -17,6 +17,7 @@
 
 mod base;
 mod body;
+mod course;
 mod delta;
 mod error;
 mod fold;
@@ -33,9 +34,10 @@ mod history;
 mod samples;
 
 pub use base::{ArchivedItem, BaseChunk, BaseEnd};
+pub use course::Totals;
 pub use delta::{Delta, Difference};
 pub use error::ArchiveError;
-pub use fold::{Fold, Totals};
+pub use fold::Fold;
 pub use keys::{DataKey, KeyId, MasterKey, NONCE_BYTES};
 pub use meta::{ArchivedPartition, TableMeta, Watermark};
 pub use names::{ObjectName, Prefix, Subject};

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::base::ArchivedItem;
-use meridian_base::{Cause, PartitionId, Version};
+use crate::segment::ArchivedChange;
+use meridian_base::{Cause, PartitionId, Position, Version};
 use proptest::prelude::*;
 
 const PARTITION: PartitionId = PartitionId(16);
