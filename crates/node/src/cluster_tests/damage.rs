@@ -143,9 +143,8 @@ async fn a_node_without_peers_keeps_its_damaged_log() {
     make_table(&node).await;
     node.stop().await;
     drop(node);
-    let log = folder.path().join("log");
-    closed(&log).await;
-    overwrite(&log);
+    closed(folder.path()).await;
+    overwrite(&folder.path().join("log"));
     let refused = start().await.err().unwrap();
     assert!(matches!(refused, StartError::Storage(StorageError::Corrupt { .. })), "{refused}");
     assert!(!set_aside(folder.path(), "log"));

@@ -6,7 +6,7 @@ use crate::buckets::Buckets;
 use crate::node::Node;
 use crate::options::DataDir;
 use crate::{founding, identity::Founder};
-use meridian_storage::{EngineKind, StorageError};
+use meridian_storage::EngineKind;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,7 +98,7 @@ impl Region {
         let node = self.nodes.remove(&id).unwrap();
         node.stop().await;
         drop(node);
-        closed(&self.data(id).join("log")).await;
+        closed(&self.data(id)).await;
     }
 
     /// Lets a node believe that so much is free.
@@ -143,10 +143,11 @@ impl Region {
     }
 }
 
-/// Waits until a stopped node's log is let go.
-pub async fn closed(log: &Path) {
-    eventually("the files are closed", async || {
-        !matches!(meridian_storage::RealDisk::open(log), Err(StorageError::Locked { .. }))
-    })
-    .await;
+/// Waits until a stopped node's log and engine are let go: the engine closes some time after the log.
+pub async fn closed(data: &Path) {
+    let locks = ["log/lock", "engine/lock", "engine/fjall/lock"].map(|lock| data.join(lock));
+    let is_held = |lock: &PathBuf| {
+        matches!(std::fs::File::open(lock).map(|file| file.try_lock()), Ok(Err(_)))
+    };
+    eventually("the files are closed", async || !locks.iter().any(is_held)).await;
 }
