@@ -8,13 +8,14 @@
 use meridian_control::region::{BackupKind, BackupRecord};
 use meridian_control::table::{BillingMode, TableDefinition};
 use meridian_wire::ApiError;
-use meridian_wire::arn::{ACCOUNT_ID, table_arn};
+use meridian_wire::arn::{Arn, table_arn};
 use meridian_wire::json::{Array, Object};
 
 use crate::backend::Backend;
 use crate::context::RequestContext;
 use crate::describe;
 use crate::errors::invalid;
+use crate::jobs::{check_account, denied};
 
 /// The ARN of a backup.
 pub fn backup_arn(context: &RequestContext, backup: &BackupRecord) -> String {
@@ -23,20 +24,18 @@ pub fn backup_arn(context: &RequestContext, backup: &BackupRecord) -> String {
 
 /// Reads the label out of the ARN of a backup.
 pub fn label(arn: &str) -> Result<&str, ApiError> {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let ["arn", partition, service, region, account, resource] = *parts.as_slice() else {
-        return Err(invalid("Invalid Backup ARN"));
-    };
-    if partition != "aws" || service != "dynamodb" {
+    let arn = Arn::parse(arn).ok_or_else(|| invalid("Invalid Backup ARN"))?;
+    if arn.partition != "aws" || arn.service != "dynamodb" {
         return Err(invalid("BackupArn is not valid"));
     }
-    let label = match *resource.split('/').collect::<Vec<_>>().as_slice() {
+    let label = match *arn.resource.split('/').collect::<Vec<_>>().as_slice() {
         ["table", _, "backup", label] if !label.is_empty() => label,
         _ => return Err(invalid("Invalid Backup ARN")),
     };
-    if region.is_empty() || account != ACCOUNT_ID {
-        return Err(ApiError::AccessDenied("Access is denied".to_owned()));
+    if arn.region.is_empty() {
+        return Err(denied());
     }
+    check_account(&arn)?;
     Ok(label)
 }
 

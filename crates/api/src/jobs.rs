@@ -3,7 +3,7 @@
 //! Tested by `exports.txt`, `imports.txt` and `tests/jobs.rs`; the texts are the service's.
 
 use meridian_control::region::{BucketPlace, JobId};
-use meridian_wire::arn::{ACCOUNT_ID, table_arn};
+use meridian_wire::arn::{ACCOUNT_ID, Arn, table_arn};
 use meridian_wire::{ApiError, Fields};
 
 use crate::errors::{invalid, invalid_parameter};
@@ -63,10 +63,10 @@ pub fn job_arn(kind: Kind, region: &str, table: &str, id: JobId) -> String {
 /// Reads the ARN of a job in this region; gives the table's name and the job's id.
 pub fn read_arn<'a>(kind: Kind, region: &str, arn: &'a str) -> Result<(&'a str, JobId), ApiError> {
     let malformed = || invalid(format!("Invalid {} ARN", kind.title()));
-    let parts = Parts::of(arn).ok_or_else(malformed)?;
+    let (parts, resource) = split(arn).ok_or_else(malformed)?;
     let marker = format!("/{}/", kind.name());
-    let (table, id) = parts.resource.split_once(&marker).ok_or_else(malformed)?;
-    parts.is_ours()?;
+    let (table, id) = resource.split_once(&marker).ok_or_else(malformed)?;
+    check_account(&parts)?;
     if parts.region != region {
         let why = format!("Invalid {} arn", kind.name());
         return Err(kind.not_found(&why));
@@ -79,47 +79,45 @@ pub fn read_arn<'a>(kind: Kind, region: &str, arn: &'a str) -> Result<(&'a str, 
 /// programs still name it.
 pub fn read_table_arn(arn: &str) -> Result<&str, ApiError> {
     let malformed = || invalid_parameter("tableArn is not a valid ARN");
-    let parts = Parts::of(arn).ok_or_else(malformed)?;
-    if parts.resource.contains('/') {
+    let (parts, resource) = split(arn).ok_or_else(malformed)?;
+    if resource.contains('/') {
         return Err(invalid("Invalid Request: Table ARN is invalid."));
     }
-    parts.is_ours()?;
-    Ok(parts.resource)
+    check_account(&parts)?;
+    Ok(resource)
 }
 
-/// What an ARN of a table, or of something of a table, is made of.
-struct Parts<'a> {
-    region: &'a str,
-    account: &'a str,
-    /// What follows `table/`.
-    resource: &'a str,
+/// Refuses the ARN of another account.
+pub fn check_account(arn: &Arn<'_>) -> Result<(), ApiError> {
+    if arn.account == ACCOUNT_ID {
+        return Ok(());
+    }
+    Err(denied())
 }
 
-impl<'a> Parts<'a> {
-    fn of(arn: &'a str) -> Option<Self> {
-        let rest = arn.strip_prefix("arn:aws:dynamodb:")?;
-        let (region, rest) = rest.split_once(':')?;
-        let (account, resource) = rest.split_once(':')?;
-        let resource = resource.strip_prefix("table/")?;
-        Some(Parts { region, account, resource })
-    }
+/// Says that the caller may not.
+pub fn denied() -> ApiError {
+    ApiError::AccessDenied("Access is denied".to_owned())
+}
 
-    fn is_ours(&self) -> Result<(), ApiError> {
-        if self.account == ACCOUNT_ID {
-            return Ok(());
-        }
-        Err(ApiError::AccessDenied("Access is denied".to_owned()))
-    }
+/// Splits an ARN of a table, or of something of a table; also gives what follows `table/`.
+fn split(arn: &str) -> Option<(Arn<'_>, &str)> {
+    let parts = Arn::parse(arn)?;
+    Some((parts, parts.table_resource()?))
+}
+
+/// True for a name that a bucket can have.
+pub fn is_bucket_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let outer = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let inner = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    bytes.len() > 1 && outer(bytes.first()) && outer(bytes.last()) && bytes.iter().all(inner)
 }
 
 /// Takes a bucket with its owner and prefix out of a structure; `path` is where the bucket stands.
 pub fn take_place(fields: &mut Fields, prefix: &str, path: &str) -> Result<BucketPlace, ApiError> {
     let bucket = fields.take_text("S3Bucket").unwrap_or_default();
-    let outer = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-    let inner = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
-    let bytes = bucket.as_bytes();
-    let fits = bytes.len() > 1 && outer(bytes.first()) && outer(bytes.last());
-    if !fits || !bytes.iter().all(inner) {
+    if !is_bucket_name(&bucket) {
         return Err(ApiError::Validation(format!(
             "1 validation error detected: Value '{bucket}' at '{path}' failed to satisfy \
              constraint: Member must satisfy regular expression pattern: {BUCKET_PATTERN}"
@@ -150,6 +148,13 @@ impl Page {
             })
         });
         Ok(Page { kind, after: after.transpose()?, limit: limit.unwrap_or(PAGE) })
+    }
+
+    /// Returns the last job of the page, where the jobs found, of which there is one more than asked,
+    /// go on after it.
+    pub fn last<'a, T>(&self, found: &'a [T]) -> Option<&'a T> {
+        let last = self.limit.checked_sub(1).and_then(|at| found.get(at));
+        last.filter(|_| found.len() > self.limit)
     }
 
     /// Returns the token of the page after the one that this job ends.

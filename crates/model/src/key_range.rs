@@ -22,6 +22,14 @@ impl KeyRange {
         self.start.as_slice() <= key && self.end.as_deref().is_none_or(|end| key < end)
     }
 
+    /// Tells whether a key can lie within both; neither is empty.
+    pub fn overlaps(&self, other: &KeyRange) -> bool {
+        let begins_before = |one: &KeyRange, other: &KeyRange| {
+            other.end.as_ref().is_none_or(|end| one.start < *end)
+        };
+        begins_before(self, other) && begins_before(other, self)
+    }
+
     /// Tells whether no key can lie within.
     pub fn is_empty(&self) -> bool {
         self.end.as_ref().is_some_and(|end| *end <= self.start)
@@ -68,6 +76,25 @@ mod tests {
         let starts: Vec<_> = ranges.iter().map(|r| r.start.first().copied()).collect();
         assert_eq!(starts, [None, Some(0x40), Some(0x80), Some(0xc0)]);
         assert_eq!(ranges[3].end, None);
+    }
+
+    #[test]
+    fn ranges_overlap_where_they_share_a_key() {
+        let range = |start: u8, end: Option<u8>| KeyRange {
+            start: vec![start],
+            end: end.map(|end| vec![end]),
+        };
+        let middle = range(3, Some(5));
+        for (other, expected) in [
+            (range(1, Some(3)), false),
+            (range(1, Some(4)), true),
+            (range(4, None), true),
+            (range(5, None), false),
+            (KeyRange::full(), true),
+        ] {
+            assert_eq!(middle.overlaps(&other), expected, "{other:?}");
+            assert_eq!(other.overlaps(&middle), expected, "{other:?}");
+        }
     }
 
     #[test]

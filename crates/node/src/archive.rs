@@ -31,11 +31,14 @@ use meridian_api::backend::BackendError;
 use meridian_api::backups::Restorable;
 use meridian_archive::{ArchivedPartition, MasterKey, Prefix, Subject};
 use meridian_base::{BackupId, TableId};
-use meridian_control::region::{BackupKind, Recovery, RegionState, RestoreSource, TableRecord};
+use meridian_control::region::{
+    BackupKind, Command, Recovery, RegionState, RestoreSource, TableRecord,
+};
 use meridian_partition::Reader;
 use meridian_raft::rt;
 use object_store::ObjectStore;
-use objects::{ObjectError, Objects};
+use objects::Objects;
+use reading::archived_times;
 use restorer::Restorer;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -135,10 +138,6 @@ impl Keeper {
         self.restore(term, table) && archived && backed_up
     }
 
-    fn reads(&self, reader: Reader) -> bool {
-        self.hosted.replica.lock().marks().cursors.contains_key(&reader)
-    }
-
     async fn back_up(&mut self, term: u64, state: &RegionState) -> bool {
         let under_way = state.backups_under_way(self.hosted.spec.table);
         let wanted: Vec<BackupId> =
@@ -156,14 +155,14 @@ impl Keeper {
             self.backing_up.insert(backup, (term, task));
         }
         !wanted.is_empty()
-            || !self.reads(Reader::Backup)
+            || self.hosted.cursor(Reader::Backup).is_none()
             || self.hosted.order(Order::DropReader(Reader::Backup)).await.is_ok()
     }
 
     async fn archive(&mut self, term: u64, table: &TableRecord) -> bool {
         let Some(recovery) = table.own.recovery else {
             self.archiving = None;
-            return !self.reads(Reader::Archive)
+            return self.hosted.cursor(Reader::Archive).is_none()
                 || self.hosted.order(Order::DropReader(Reader::Archive)).await.is_ok();
         };
         let same =
@@ -230,6 +229,12 @@ impl Node {
         })
     }
 
+    /// Tells the region group something once.
+    async fn tell_region(&self, command: &Command) -> Result<(), String> {
+        let told = self.control.region(command).await.map_err(|e| e.to_string())?;
+        told.map(drop).map_err(|refusal| refusal.to_string())
+    }
+
     /// The partitions of a table, as the archive keeps them.
     fn archived_partitions(&self, table: TableId) -> Vec<ArchivedPartition> {
         let state = self.control.region_state();
@@ -253,29 +258,15 @@ impl Node {
         else {
             return Ok(None);
         };
-        let range = restorable(&objects, table).await.map_err(|why| {
-            tracing::warn!(table = table.name, %why, "the archive cannot be read");
-            BackendError::Internal
-        })?;
+        let range =
+            archived_times(&objects, table.partitions.iter().copied()).await.map_err(|why| {
+                tracing::warn!(table = table.name, %why, "the archive cannot be read");
+                BackendError::Internal
+            })?;
         let range = range.map(|range| Restorable {
             earliest_ms: range.earliest_ms.max(recovery.since_ms),
             latest_ms: range.latest_ms,
         });
         Ok(range.filter(|range| range.earliest_ms <= range.latest_ms))
     }
-}
-
-async fn restorable(
-    objects: &Objects,
-    table: &TableRecord,
-) -> Result<Option<Restorable>, ObjectError> {
-    let (mut earliest_ms, mut latest_ms) = (0, u64::MAX);
-    for partition in &table.partitions {
-        let Some(watermark) = objects.watermark(*partition).await? else { return Ok(None) };
-        let (_, ends) = objects.bases(*partition).await?;
-        let Some(first_ms) = ends.iter().map(|end| end.commit_ms).min() else { return Ok(None) };
-        earliest_ms = earliest_ms.max(first_ms);
-        latest_ms = latest_ms.min(watermark.commit_ms);
-    }
-    Ok((latest_ms < u64::MAX).then_some(Restorable { earliest_ms, latest_ms }))
 }

@@ -6,6 +6,7 @@
 //!
 //! Tested below and by `cluster_tests/jobs.rs`.
 
+use meridian_api::jobs::is_bucket_name;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
@@ -48,14 +49,6 @@ pub fn open_folder(folder: &Path) -> Result<Arc<dyn ObjectStore>, object_store::
     Ok(Arc::new(store.with_fsync(true)))
 }
 
-/// True for a name that a bucket can have: letters, digits, and `.`, `-` and `_` within.
-fn is_name(bucket: &str) -> bool {
-    let bytes = bucket.as_bytes();
-    let inner = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
-    let outer = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-    outer(bytes.first()) && outer(bytes.last()) && bytes.iter().all(inner)
-}
-
 impl Buckets {
     /// Buckets by name, and the folder whose folders are buckets as well.
     pub fn new(named: BTreeMap<String, PathBuf>, others: Option<PathBuf>) -> Self {
@@ -70,7 +63,7 @@ impl Buckets {
     fn folder(&self, bucket: &str) -> Option<PathBuf> {
         match (self.named.get(bucket), &self.others) {
             (Some(folder), _) => Some(folder.clone()),
-            (None, Others::In(all)) if is_name(bucket) => Some(all.join(bucket)),
+            (None, Others::In(all)) if is_bucket_name(bucket) => Some(all.join(bucket)),
             (None, Others::In(_) | Others::None | Others::Memory(_)) => None,
         }
     }

@@ -13,7 +13,7 @@ use meridian_partition::read::Stamped;
 use meridian_partition::transact::{LeftBehind, Transact, TransactAnswer};
 use meridian_partition::{
     Closed, ClosedCommits, Feed, Get, GetOutcome, Page, PageRequest, PartitionError, PartitionSpec,
-    Replicated, Write, WriteOutcome, read,
+    Reader, Replicated, Write, WriteOutcome, read,
 };
 use meridian_raft::Group;
 use meridian_storage::Engine;
@@ -116,6 +116,20 @@ impl HostedPartition {
     /// anything.
     pub async fn order(&self, order: Order) -> Result<bool, Refused> {
         self.ask(|reply| Work::Order(order, reply)).await
+    }
+
+    /// How far a reader of the change log is done with it; none where it does not read.
+    pub fn cursor(&self, reader: Reader) -> Option<Position> {
+        self.replica.lock().marks().cursors.get(&reader).copied()
+    }
+
+    /// Makes sure that a reader reads the change log, if this replica leads; gives its cursor.
+    pub async fn start_reading(&self, reader: Reader) -> Result<Position, Refused> {
+        if let Some(cursor) = self.cursor(reader) {
+            return Ok(cursor);
+        }
+        self.order(Order::StartReader(reader)).await?;
+        self.cursor(reader).ok_or(Refused::Retry)
     }
 
     /// Closes a version, if this replica leads.

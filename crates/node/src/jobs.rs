@@ -12,6 +12,7 @@ mod files;
 mod importer;
 
 use crate::node::Node;
+use crate::pause::Pause;
 use crate::task::Task;
 use exporter::Exporter;
 use importer::Importer;
@@ -110,12 +111,12 @@ impl Running {
 pub(crate) struct Attempts {
     id: JobId,
     left: u32,
-    pause: Duration,
+    pause: Pause,
 }
 
 impl Attempts {
     pub(crate) fn of(id: JobId) -> Self {
-        Attempts { id, left: ATTEMPTS_MAX, pause: PAUSE_MIN }
+        Attempts { id, left: ATTEMPTS_MAX, pause: Pause::new(PAUSE_MIN, PAUSE_MAX) }
     }
 
     /// Waits until the job may be tried again; gives the failure of one that is not.
@@ -133,8 +134,7 @@ impl Attempts {
             let (code, message) = ("InternalServerError", "Internal server error");
             return Some(Failure { code: code.to_owned(), message: message.to_owned() });
         }
-        rt::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        self.pause.wait().await;
         None
     }
 }
@@ -142,7 +142,7 @@ impl Attempts {
 impl Node {
     /// Tells the region group of a job until it is heard.
     pub(crate) async fn tell(&self, command: &Command) {
-        let mut pause = PAUSE_MIN;
+        let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
         loop {
             match self.control.region(command).await {
                 Ok(Ok(_)) => return,
@@ -152,8 +152,7 @@ impl Node {
                 }
                 Err(why) => tracing::debug!(%why, "the region group is told again"),
             }
-            rt::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            pause.wait().await;
         }
     }
 

@@ -32,6 +32,7 @@ pub mod node;
 pub mod options;
 pub mod partition_machine;
 mod partitions;
+mod pause;
 pub mod pipeline;
 mod planner;
 mod rebuild;

@@ -68,7 +68,7 @@ impl Keeper {
         let (table, partition) = (self.hosted.spec.table, self.hosted.spec.partition);
         let Some(record) = state.table_by_id(table) else { return Ok(()) };
         let now_ms = self.node.options.clock.now_ms();
-        let cursor = self.hosted.replica.lock().marks().cursors.get(&Reader::Stream).copied();
+        let cursor = self.hosted.cursor(Reader::Stream);
         match (record.keeps_changes(now_ms), cursor) {
             (true, None) => self.order(Order::StartReader(Reader::Stream)).await?,
             (true, Some(cursor)) => {

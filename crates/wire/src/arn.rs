@@ -35,12 +35,7 @@ pub fn key_arn(region: &str, key: &str) -> String {
 
 /// Returns the table's name out of a `TableName` parameter, which may be an ARN instead.
 pub fn table_name(name_or_arn: &str) -> &str {
-    let mut parts = name_or_arn.splitn(6, ':');
-    let prefix = [parts.next(), parts.next(), parts.next()];
-    if prefix != [Some("arn"), Some("aws"), Some("dynamodb")] {
-        return name_or_arn;
-    }
-    parts.nth(2).and_then(|resource| resource.strip_prefix("table/")).unwrap_or(name_or_arn)
+    Arn::parse(name_or_arn).and_then(Arn::table_resource).unwrap_or(name_or_arn)
 }
 
 /// The ARN of the role that scales tables where no other is named.
@@ -54,38 +49,58 @@ pub fn scaling_role_arn() -> String {
 
 /// Returns the region of an ARN of this service.
 pub fn arn_region(text: &str) -> Option<&str> {
-    arn_parts(text).map(|parts| parts.region)
+    Arn::of_service(text).map(|parts| parts.region)
 }
 
 /// Tells whether a text is an ARN of this service in an account other than the one here.
 pub fn is_of_other_account(text: &str) -> bool {
-    arn_parts(text).is_some_and(|parts| parts.account != ACCOUNT_ID)
+    Arn::of_service(text).is_some_and(|parts| parts.account != ACCOUNT_ID)
 }
 
 /// Says what is wrong with the partition or the kind of resource of an ARN that stands for a
 /// table's name; what is no ARN of this service is a name.
 pub fn table_arn_fault(text: &str) -> Option<String> {
-    let ArnParts { partition, resource, .. } = arn_parts(text)?;
+    let Arn { partition, resource, .. } = Arn::of_service(text)?;
     if partition != "aws" {
         return Some(format!("Invalid AWS partition in '{text}'"));
     }
     (!resource.starts_with("table/")).then(|| format!("Invalid resource type in '{text}'"))
 }
 
-struct ArnParts<'a> {
-    partition: &'a str,
-    region: &'a str,
-    account: &'a str,
-    resource: &'a str,
+/// What an ARN is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arn<'a> {
+    /// `aws`.
+    pub partition: &'a str,
+    /// `dynamodb`.
+    pub service: &'a str,
+    /// The region.
+    pub region: &'a str,
+    /// The account.
+    pub account: &'a str,
+    /// What it names there.
+    pub resource: &'a str,
 }
 
-/// Splits an ARN of this service.
-fn arn_parts(text: &str) -> Option<ArnParts<'_>> {
-    let mut parts = text.strip_prefix("arn:")?.splitn(5, ':');
-    let partition = parts.next()?;
-    parts.next().filter(|service| *service == "dynamodb")?;
-    let (region, account) = (parts.next()?, parts.next()?);
-    Some(ArnParts { partition, region, account, resource: parts.next()? })
+impl<'a> Arn<'a> {
+    /// Splits an ARN; none for what is none.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.strip_prefix("arn:")?.splitn(5, ':');
+        let (partition, service) = (parts.next()?, parts.next()?);
+        let (region, account) = (parts.next()?, parts.next()?);
+        Some(Arn { partition, service, region, account, resource: parts.next()? })
+    }
+
+    /// The same of this service only.
+    fn of_service(text: &'a str) -> Option<Self> {
+        Arn::parse(text).filter(|arn| arn.service == "dynamodb")
+    }
+
+    /// What follows `table/`, of this service in the partition `aws`.
+    pub fn table_resource(self) -> Option<&'a str> {
+        let is_ours = self.partition == "aws" && self.service == "dynamodb";
+        self.resource.strip_prefix("table/").filter(|_| is_ours)
+    }
 }
 
 #[cfg(test)]

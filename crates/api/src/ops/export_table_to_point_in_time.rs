@@ -10,20 +10,17 @@
 //!
 //! Tested by `exports.txt` and `tests/jobs.rs`.
 
-use std::time::Duration;
-
 use meridian_control::region::{ExportRequest, ExportScope, TableRecord};
 use meridian_control::time::iso_label;
-use meridian_wire::{ApiError, Fields, Node};
+use meridian_wire::{ApiError, Fields};
 
 use crate::backend::Backend;
 use crate::context::RequestContext;
 use crate::errors::invalid;
 use crate::jobs::{read_table_arn, take_place};
+use crate::moments::milliseconds;
 use crate::{backups, exports, unbuilt};
 
-/// Half a millisecond: times are rounded to one.
-const ROUNDING: Duration = Duration::from_micros(500);
 /// Shortest and longest time that an incremental export shows (AWS: 15 minutes, 24 hours).
 const WINDOW_MS_MIN: u64 = 15 * 60 * 1000;
 const WINDOW_MS_MAX: u64 = 24 * 3600 * 1000;
@@ -75,14 +72,6 @@ fn request(fields: &mut Fields, scope: ExportScope) -> Result<ExportRequest, Api
     }
     let to = take_place(fields, "S3Prefix", "s3Bucket")?;
     Ok(ExportRequest { token: fields.take_text("ClientToken"), to, sse_algorithm, sse_key, scope })
-}
-
-fn milliseconds(node: Option<Node>) -> Option<u64> {
-    let Some(Node::Decimal(seconds)) = node else { return None };
-    // A time before 1970, or beyond all bounds, is out of every range as well.
-    let since = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
-    let ms = since.saturating_add(ROUNDING).as_millis();
-    Some(u64::try_from(ms).unwrap_or(u64::MAX))
 }
 
 /// What is asked for, of whatever time.

@@ -7,11 +7,12 @@
 use meridian_control::region::{BackupKind, BackupRecord};
 use meridian_wire::arn::table_arn;
 use meridian_wire::json::{Array, Object};
-use meridian_wire::{ApiError, Fields, Node, table_name};
+use meridian_wire::{ApiError, Fields, table_name};
 
 use crate::backend::Backend;
 use crate::context::RequestContext;
 use crate::errors::invalid;
+use crate::moments::milliseconds;
 use crate::{backup_records, describe};
 
 /// Most backups of one answer (AWS: ListBackups).
@@ -24,8 +25,8 @@ pub fn run(
     mut fields: Fields,
 ) -> Result<Vec<u8>, ApiError> {
     let table = fields.take_text("TableName");
-    let from_ms = moment_ms(&mut fields, "TimeRangeLowerBound");
-    let until_ms = moment_ms(&mut fields, "TimeRangeUpperBound");
+    let from_ms = milliseconds(fields.take("TimeRangeLowerBound"));
+    let until_ms = milliseconds(fields.take("TimeRangeUpperBound"));
     if let (Some(from), Some(until)) = (from_ms, until_ms)
         && from > until
     {
@@ -53,14 +54,6 @@ pub fn run(
     });
     found.sort_by_cached_key(BackupRecord::label);
     Ok(answer(context, &found, limit))
-}
-
-/// A time in ms since the epoch; one before 1970 is at its beginning.
-fn moment_ms(fields: &mut Fields, member: &str) -> Option<u64> {
-    match fields.take(member) {
-        Some(Node::Decimal(seconds)) => Some((seconds.max(0.0) * 1000.0).round() as u64),
-        Some(_) | None => None,
-    }
 }
 
 fn answer(context: &RequestContext, found: &[BackupRecord], limit: usize) -> Vec<u8> {

@@ -33,8 +33,7 @@ pub fn run(
         one.close();
     }
     list.close();
-    let last = page.limit.checked_sub(1).and_then(|at| found.get(at));
-    if let Some(last) = last.filter(|_| found.len() > page.limit) {
+    if let Some(last) = page.last(&found) {
         answer.text("NextToken", &page.token(last.id));
     }
     answer.close();

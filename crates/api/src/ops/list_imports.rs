@@ -25,8 +25,7 @@ pub fn run(
         imports::summarize(list.element(), context, import);
     }
     list.close();
-    let last = page.limit.checked_sub(1).and_then(|at| found.get(at));
-    if let Some(last) = last.filter(|_| found.len() > page.limit) {
+    if let Some(last) = page.last(&found) {
         answer.text("NextToken", &page.token(last.id));
     }
     answer.close();

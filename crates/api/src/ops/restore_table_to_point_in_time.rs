@@ -12,22 +12,19 @@
 //! Tested by `point_in_time.txt` and `tests/backups.rs`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use meridian_control::region::{Refusal, RestoreSource, TableRecord};
 use meridian_control::time::iso_label;
 use meridian_wire::arn::table_arn;
-use meridian_wire::{ApiError, Fields, Node, table_name};
+use meridian_wire::{ApiError, Fields, table_name};
 
 use crate::backend::{Backend, ChangeError, TableSize};
 use crate::backups::Restorable;
 use crate::context::RequestContext;
 use crate::errors::{change, invalid, invalid_parameter};
+use crate::moments::milliseconds;
 use crate::restores::{Overrides, taken};
 use crate::{backups, describe, unbuilt};
-
-/// Half a millisecond: times are rounded to one.
-const ROUNDING: Duration = Duration::from_micros(500);
 
 /// Which time is asked for, ms since the Unix epoch.
 enum Asked {
@@ -70,20 +67,15 @@ pub async fn run(
 
 fn asked(fields: &mut Fields) -> Result<Asked, ApiError> {
     let latest = fields.take_flag("UseLatestRestorableTime").unwrap_or(false);
-    match (fields.take("RestoreDateTime"), latest) {
+    match (milliseconds(fields.take("RestoreDateTime")), latest) {
         (Some(_), true) => Err(invalid(
             "Invalid Request: Both RestoreDateTime and UseLatestRestorableTime cannot be set for \
              point-in-time restore request. Please specify either RestoreDateTime time or \
              UseLatestRestorableTime",
         )),
-        (Some(Node::Decimal(seconds)), false) => {
-            // A time before 1970, or beyond all bounds, is out of every range as well.
-            let since = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
-            let ms = since.saturating_add(ROUNDING).as_millis();
-            Ok(Asked::At(u64::try_from(ms).unwrap_or(u64::MAX)))
-        }
+        (Some(at_ms), false) => Ok(Asked::At(at_ms)),
         (None, true) => Ok(Asked::Latest),
-        (Some(_) | None, false) => Err(invalid(
+        (None, false) => Err(invalid(
             "Invalid Request: Either one of RestoreDateTime or UseLatestRestorableTime must be \
              specified, but not both",
         )),

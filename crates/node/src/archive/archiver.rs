@@ -12,11 +12,13 @@
 use super::base::BaseView;
 use super::log::{Interrupted, LogWriter};
 use super::objects::Objects;
+use super::reading::stored;
 use crate::hosting::HostedPartition;
 use crate::node::Node;
+use crate::pause::Pause;
 use crate::pipeline::{Order, Refused};
 use crate::task::Task;
-use meridian_archive::{BaseEnd, ObjectName, TableMeta, expired, reach};
+use meridian_archive::{BaseEnd, ObjectName, TableMeta, expired};
 use meridian_base::Position;
 use meridian_control::region::{BackupCommand, BackupKind, Command, Recovery};
 use meridian_control::stored::Stored;
@@ -73,7 +75,7 @@ impl Archiver {
     }
 
     async fn run(self) {
-        let mut pause = PAUSE_MIN;
+        let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
         let mut closed_ms = self.node.options.clock.now_ms();
         loop {
             let began = rt::now();
@@ -82,16 +84,15 @@ impl Archiver {
             tracing::warn!(partition, %why, "a partition is not archived; it is tried again");
             metrics::counter!("meridian_archive_failures_total").increment(1);
             if began.elapsed() > PAUSE_MAX * 2 {
-                pause = PAUSE_MIN;
+                pause.reset();
             }
-            rt::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            pause.wait().await;
         }
     }
 
     /// Archives until it fails; `closed_ms` is the time of the last watermark.
     async fn attempt(&self, closed_ms: &mut u64) -> Result<Infallible, Interrupted> {
-        let cursor = self.start_reader().await?;
+        let cursor = self.hosted.start_reading(Reader::Archive).await?;
         self.describe().await?;
         let mut progress = self.resume(cursor).await?;
         loop {
@@ -118,26 +119,10 @@ impl Archiver {
         }
     }
 
-    fn cursor(&self) -> Option<Position> {
-        self.hosted.replica.lock().marks().cursors.get(&Reader::Archive).copied()
-    }
-
-    /// Makes sure that the archive reads the change log; gives its cursor.
-    async fn start_reader(&self) -> Result<Position, Interrupted> {
-        if let Some(cursor) = self.cursor() {
-            return Ok(cursor);
-        }
-        self.hosted.order(Order::StartReader(Reader::Archive)).await?;
-        Ok(self.cursor().ok_or(Refused::Retry)?)
-    }
-
     /// Where to go on: after what the store holds without a hole, or with a new base.
     async fn resume(&self, cursor: Position) -> Result<Progress, Interrupted> {
         let partition = self.hosted.spec.partition;
-        let (mut names, ends) = self.objects.bases(partition).await?;
-        let oldest = ends.iter().map(|end| end.position).min().unwrap_or_default();
-        names.extend(self.objects.segments(partition, oldest).await?);
-        let kept = reach(partition, &names, &ends).filter(|(_, upto)| *upto >= cursor);
+        let kept = stored(&self.objects, partition).await?.filter(|(_, upto)| *upto >= cursor);
         let (base, archived) = match kept {
             Some(kept) => kept,
             None => {
@@ -175,9 +160,7 @@ impl Archiver {
                 let backup = backup.id;
                 let command =
                     Command::Backup(BackupCommand::Covered { backup, partition, covered_ms });
-                let told = self.node.control.region(&command).await;
-                let told = told.map_err(|e| Interrupted::Control(e.to_string()))?;
-                told.map_err(|refusal| Interrupted::Control(refusal.to_string()))?;
+                self.node.tell_region(&command).await.map_err(Interrupted::Control)?;
             }
         }
         Ok(())

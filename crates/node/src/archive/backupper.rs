@@ -14,11 +14,12 @@
 use super::base::BaseView;
 use super::log::{Interrupted, LogWriter};
 use super::objects::Objects;
+use super::reading::stored;
 use crate::hosting::HostedPartition;
 use crate::node::Node;
-use crate::pipeline::Order;
+use crate::pause::Pause;
 use crate::task::Task;
-use meridian_archive::{BaseEnd, ObjectName, TableMeta, reach};
+use meridian_archive::{BaseEnd, ObjectName, TableMeta};
 use meridian_base::{BackupId, Position};
 use meridian_control::region::{BackupCommand, BackupRecord, Command};
 use meridian_control::stored::Stored;
@@ -52,13 +53,12 @@ impl Backupper {
     }
 
     async fn run(self) {
-        let mut pause = PAUSE_MIN;
+        let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
         while let Err(why) = self.attempt().await {
             let (backup, partition) = (self.backup.0, self.hosted.spec.partition.0);
             tracing::warn!(backup, partition, %why, "a backup is not taken yet; it is tried again");
             metrics::counter!("meridian_backup_failures_total").increment(1);
-            rt::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            pause.wait().await;
         }
     }
 
@@ -70,10 +70,7 @@ impl Backupper {
 
     async fn attempt(&self) -> Result<(), Interrupted> {
         let Some(record) = self.record() else { return Ok(()) };
-        let marks = self.hosted.replica.lock().marks().clone();
-        if !marks.cursors.contains_key(&Reader::Backup) {
-            self.hosted.order(Order::StartReader(Reader::Backup)).await?;
-        }
+        self.hosted.start_reading(Reader::Backup).await?;
         let mut archived = self.base(&record).await?;
         let log =
             LogWriter { hosted: Arc::clone(&self.hosted), objects: Arc::clone(&self.objects) };
@@ -97,33 +94,25 @@ impl Backupper {
             }
             log.put_watermark(archived, closed.commit_ms).await?;
             let (backup, covered_ms) = (self.backup, closed.commit_ms);
-            self.tell(Command::Backup(BackupCommand::Covered { backup, partition, covered_ms }))
-                .await?;
+            self.tell(BackupCommand::Covered { backup, partition, covered_ms }).await?;
         }
         Ok(())
     }
 
-    async fn tell(&self, command: Command) -> Result<(), Interrupted> {
-        let told = self.node.control.region(&command).await;
-        let told = told.map_err(|e| Interrupted::Control(e.to_string()))?;
-        told.map(|_| ()).map_err(|refusal| Interrupted::Control(refusal.to_string()))
+    async fn tell(&self, command: BackupCommand) -> Result<(), Interrupted> {
+        self.node.tell_region(&Command::Backup(command)).await.map_err(Interrupted::Control)
     }
 
     async fn tell_based(&self, end: BaseEnd) -> Result<(), Interrupted> {
         let (backup, partition) = (self.backup, self.hosted.spec.partition);
-        self.tell(Command::Backup(BackupCommand::Based {
-            backup,
-            partition,
-            based_ms: end.commit_ms,
-        }))
-        .await
+        self.tell(BackupCommand::Based { backup, partition, based_ms: end.commit_ms }).await
     }
 
     /// Takes the items, unless they are there; tells up to which position of the change log all is.
     async fn base(&self, record: &BackupRecord) -> Result<Position, Interrupted> {
         let partition = self.hosted.spec.partition;
         let begun = record.parts.get(&partition).is_some_and(|part| part.based_ms.is_some());
-        if begun && let Some((end, archived)) = self.stored().await? {
+        if begun && let Some((end, archived)) = stored(&self.objects, partition).await? {
             self.tell_based(end).await?;
             return Ok(archived);
         }
@@ -132,15 +121,6 @@ impl Backupper {
         self.tell_based(view.end).await?;
         self.describe(record).await?;
         Ok(view.store(&self.hosted, &self.objects).await?.position)
-    }
-
-    /// The items that a leader before has stored, and up to which position the change log is there.
-    async fn stored(&self) -> Result<Option<(BaseEnd, Position)>, Interrupted> {
-        let partition = self.hosted.spec.partition;
-        let (mut names, ends) = self.objects.bases(partition).await?;
-        let oldest = ends.iter().map(|end| end.position).min().unwrap_or_default();
-        names.extend(self.objects.segments(partition, oldest).await?);
-        Ok(reach(partition, &names, &ends))
     }
 
     /// Stores what the table is, once.

@@ -3,10 +3,11 @@
 //! Tested by `cluster_tests/archive.rs` and `cluster_tests/jobs.rs`.
 
 use super::objects::{ObjectError, Objects};
+use meridian_api::backups::Restorable;
 use meridian_archive::{
-    ArchiveError, BaseEnd, Delta, Fold, LogSegment, ObjectName, RestorePlan, Watermark,
+    ArchiveError, BaseEnd, Delta, Fold, LogSegment, ObjectName, RestorePlan, Watermark, reach,
 };
-use meridian_base::PartitionId;
+use meridian_base::{PartitionId, Position};
 
 /// The listing of a partition, as far as a time needs it.
 struct Listing {
@@ -32,6 +33,34 @@ async fn segment(
     let whole = objects.name_of(name);
     let segment = LogSegment::decode(&whole, &objects.must(name).await?)?;
     Ok((whole, segment))
+}
+
+/// The last base of a partition, and up to which position of the change log all is stored from it on;
+/// none where there is no whole base.
+pub async fn stored(
+    objects: &Objects,
+    of: PartitionId,
+) -> Result<Option<(BaseEnd, Position)>, ObjectError> {
+    let (mut names, ends) = objects.bases(of).await?;
+    let oldest = ends.iter().map(|end| end.position).min().unwrap_or_default();
+    names.extend(objects.segments(of, oldest).await?);
+    Ok(reach(of, &names, &ends))
+}
+
+/// The times of which the archive has all of some partitions; none as long as it has none of one.
+pub async fn archived_times(
+    objects: &Objects,
+    partitions: impl Iterator<Item = PartitionId>,
+) -> Result<Option<Restorable>, ObjectError> {
+    let (mut earliest_ms, mut latest_ms) = (0, u64::MAX);
+    for partition in partitions {
+        let Some(watermark) = objects.watermark(partition).await? else { return Ok(None) };
+        let (_, ends) = objects.bases(partition).await?;
+        let Some(first_ms) = ends.iter().map(|end| end.commit_ms).min() else { return Ok(None) };
+        earliest_ms = earliest_ms.max(first_ms);
+        latest_ms = latest_ms.min(watermark.commit_ms);
+    }
+    Ok((latest_ms < u64::MAX).then_some(Restorable { earliest_ms, latest_ms }))
 }
 
 /// A plan for the state of a partition at a time, with all changes since its base.

@@ -14,6 +14,7 @@ use super::objects::{ObjectError, Objects};
 use super::reading::folded;
 use crate::hosting::HostedPartition;
 use crate::node::Node;
+use crate::pause::Pause;
 use crate::pipeline::Refused;
 use crate::task::Task;
 use futures_util::StreamExt;
@@ -21,6 +22,7 @@ use futures_util::stream::FuturesUnordered;
 use meridian_archive::{ArchiveError, ArchivedItem, BaseChunk, ObjectName};
 use meridian_base::{Cause, Change, Incarnation, Origin, PartitionId, Position, VersionVector};
 use meridian_control::region::{Command, RestoreSource};
+use meridian_model::KeyRange;
 use meridian_partition::Reader;
 use meridian_raft::rt;
 use std::sync::Arc;
@@ -79,13 +81,12 @@ impl Restorer {
     }
 
     async fn run(self) {
-        let mut pause = PAUSE_MIN;
+        let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
         let partition = self.hosted.spec.partition.0;
         while let Err(why) = self.attempt().await {
             tracing::warn!(partition, %why, "a partition is not restored yet; it is tried again");
             metrics::counter!("meridian_restore_failures_total").increment(1);
-            rt::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            pause.wait().await;
         }
         tracing::info!(partition, "a partition is restored");
     }
@@ -94,9 +95,7 @@ impl Restorer {
         let meta = self.objects.meta(self.source.at_ms).await?.ok_or(Interrupted::Undescribed)?;
         let range = &self.hosted.spec.range;
         for part in meta.partitions {
-            let begins_before_end = range.end.as_ref().is_none_or(|end| part.start < *end);
-            let ends_after_start = part.end.as_ref().is_none_or(|end| *end > range.start);
-            if begins_before_end && ends_after_start {
+            if range.overlaps(&KeyRange { start: part.start, end: part.end }) {
                 self.copy(part.partition).await?;
             }
         }
@@ -104,9 +103,7 @@ impl Restorer {
         let (table, partition) = (self.hosted.spec.table, self.hosted.spec.partition);
         let at_ms = self.node.options.clock.now_ms();
         let restored = Command::PartitionRestored { table, partition, at_ms };
-        let told = self.node.control.region(&restored).await;
-        let told = told.map_err(|e| Interrupted::Control(e.to_string()))?;
-        told.map(|_| ()).map_err(|refusal| Interrupted::Control(refusal.to_string()))
+        self.node.tell_region(&restored).await.map_err(Interrupted::Control)
     }
 
     /// Writes what a partition of the source held, as far as it belongs here.

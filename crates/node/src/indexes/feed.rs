@@ -7,6 +7,7 @@
 
 use crate::hosting::HostedPartition;
 use crate::node::Node;
+use crate::pause::Pause;
 use crate::pipeline::Order;
 use futures_util::future::try_join_all;
 use meridian_base::{PartitionId, Position, TableId};
@@ -49,22 +50,21 @@ pub struct IndexFeed {
 impl IndexFeed {
     /// Runs until it is dropped.
     pub async fn run(self) {
-        let mut pause = PAUSE_MIN;
+        let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
         loop {
             let began = rt::now();
             let Err(why) = self.attempt().await;
             tracing::debug!(partition = %self.hosted.spec.partition, index = self.index.name, %why,
                 "an index is fed again");
             if began.elapsed() > PAUSE_MAX * 4 {
-                pause = PAUSE_MIN;
+                pause.reset();
             }
-            rt::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            pause.wait().await;
         }
     }
 
     async fn attempt(&self) -> Result<Infallible, String> {
-        let cursor = self.start_reader().await?;
+        let cursor = self.hosted.start_reading(self.reader()).await.map_err(|e| e.to_string())?;
         if !self.is_filled() {
             self.fill(cursor).await?;
         }
@@ -73,20 +73,6 @@ impl IndexFeed {
 
     fn reader(&self) -> Reader {
         Reader::Index(self.id.0)
-    }
-
-    fn cursor(&self) -> Option<Position> {
-        self.hosted.replica.lock().marks().cursors.get(&self.reader()).copied()
-    }
-
-    /// Makes sure that the index reads the change log; gives its cursor.
-    async fn start_reader(&self) -> Result<Position, String> {
-        if let Some(cursor) = self.cursor() {
-            return Ok(cursor);
-        }
-        let start = Order::StartReader(self.reader());
-        self.hosted.order(start).await.map_err(|e| e.to_string())?;
-        self.cursor().ok_or_else(|| "the reader is not started yet".to_owned())
     }
 
     fn is_filled(&self) -> bool {

@@ -11,7 +11,7 @@
 use super::files::Files;
 use super::{Attempts, Stop};
 use crate::archive::objects::{ObjectError, Objects};
-use crate::archive::reading::{differed, folded};
+use crate::archive::reading::{archived_times, differed, folded};
 use crate::node::Node;
 use crate::task::Task;
 use meridian_api::exports;
@@ -167,16 +167,10 @@ impl Exporter {
     async fn look(&self, objects: &Objects) -> Result<Option<(Times, TableMeta)>, Stop> {
         let asked = self.asked();
         let Some(meta) = objects.meta(asked.last_ms()).await? else { return Ok(None) };
-        let (mut earliest_ms, mut archived_ms) = (0, u64::MAX);
-        for part in &meta.partitions {
-            let Some(watermark) = objects.watermark(part.partition).await? else { return Ok(None) };
-            let (_, ends) = objects.bases(part.partition).await?;
-            let Some(first) = ends.iter().map(|end| end.commit_ms).min() else { return Ok(None) };
-            earliest_ms = earliest_ms.max(first);
-            archived_ms = archived_ms.min(watermark.commit_ms);
-        }
-        let times = self.moved(asked, earliest_ms);
-        Ok((times.last_ms() <= archived_ms).then_some((times, meta)))
+        let partitions = meta.partitions.iter().map(|part| part.partition);
+        let Some(archived) = archived_times(objects, partitions).await? else { return Ok(None) };
+        let times = self.moved(asked, archived.earliest_ms);
+        Ok((times.last_ms() <= archived.latest_ms).then_some((times, meta)))
     }
 
     fn asked(&self) -> Times {

@@ -10,6 +10,7 @@ use super::progress::Progress;
 use super::{Parcel, Receipt, copy};
 use crate::hosting::HostedPartition;
 use crate::node::Node;
+use crate::pause::Pause;
 use crate::pipeline::Order;
 use crate::regions::Target;
 use bytes::Bytes;
@@ -76,23 +77,22 @@ pub async fn call(node: &Node, to: NodeId, payload: Bytes) -> Result<Receipt, St
 impl Feed {
     /// Runs until it is dropped.
     pub async fn run(self) {
-        let mut pause = PAUSE_MIN;
+        let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
         loop {
             let began = rt::now();
             let Err(why) = self.attempt().await;
             tracing::debug!(partition = %self.hosted.spec.partition, region = self.target.name,
                 %why, "changes are sent again");
             if began.elapsed() > PAUSE_MAX * 4 {
-                pause = PAUSE_MIN;
+                pause.reset();
             }
-            rt::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            pause.wait().await;
         }
     }
 
     async fn attempt(&self) -> Result<std::convert::Infallible, String> {
         let cursor = self.reader().await?;
-        let is_new = self.marked(Reader::Copy(self.target.number)).is_some();
+        let is_new = self.hosted.cursor(Reader::Copy(self.target.number)).is_some();
         if is_new {
             copy::copy(self).await?;
             let done = Order::DropReader(Reader::Copy(self.target.number));
@@ -111,20 +111,16 @@ impl Feed {
         }
     }
 
-    fn marked(&self, reader: Reader) -> Option<Position> {
-        self.hosted.replica.lock().marks().cursors.get(&reader).copied()
-    }
-
     /// Makes sure that the region reads the change log; gives its cursor.
     async fn reader(&self) -> Result<Position, String> {
         let region = Reader::Region(self.target.number);
-        if let Some(cursor) = self.marked(region) {
+        if let Some(cursor) = self.hosted.cursor(region) {
             return Ok(cursor);
         }
         for reader in [Reader::Copy(self.target.number), region] {
             self.hosted.order(Order::StartReader(reader)).await.map_err(|e| e.to_string())?;
         }
-        self.marked(region).ok_or_else(|| "the reader is not started yet".to_owned())
+        self.hosted.cursor(region).ok_or_else(|| "the reader is not started yet".to_owned())
     }
 
     /// The node to send to: the one that worked last, or the next one that is connected.
