@@ -11,6 +11,19 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
+/// What a restore is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedSource {
+    /// Name or number of a table, or number of a backup.
+    pub source: String,
+    /// It is a backup.
+    pub is_backup: bool,
+    /// In whose archive: the id of a cluster; this one when absent.
+    pub cluster: Option<String>,
+    /// The region of that cluster; this one when absent.
+    pub region: Option<String>,
+}
+
 /// One request of an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminCall {
@@ -54,6 +67,48 @@ pub enum AdminCall {
         partition: u64,
         /// Continues after this position, as the previous page named it.
         after: Option<String>,
+    },
+    /// Everything that the archive's object store holds, of whichever clusters and regions.
+    Archived,
+    /// Makes a table and begins to fill it from an archive.
+    Restore {
+        /// What it is filled from.
+        from: ArchivedSource,
+        /// Name of the new table.
+        to: String,
+        /// As of when, ms since the Unix epoch; as late as the archive can when absent.
+        at_ms: Option<u64>,
+        /// With every setting that the source had then, rather than those that DynamoDB restores.
+        all_settings: bool,
+    },
+    /// How far a table is restored.
+    Restoring {
+        /// Name of the table.
+        table: String,
+    },
+    /// Compares what an archive holds of a partition, as of a time, with a table that was restored
+    /// from it, and with the table of which it is the archive, if that still exists.
+    Compare {
+        /// What the table was restored from.
+        from: ArchivedSource,
+        /// Name of the restored table.
+        restored: String,
+        /// The partition, of the source.
+        partition: u64,
+        /// As of when, ms since the Unix epoch.
+        at_ms: u64,
+    },
+    /// Two tables change their names with each other.
+    TableSwap {
+        /// Name of one.
+        first: String,
+        /// Name of the other.
+        second: String,
+    },
+    /// Deletes a table that `Restore` made for a comparison, in whatever status.
+    DropRestored {
+        /// Name of the table.
+        table: String,
     },
     /// Founds the cluster out of the nodes that know each other.
     ClusterInit {

@@ -133,6 +133,13 @@ fn restore(object: &mut Object<'_>, table: &TableRecord) {
         summary.text("SourceBackupArn", backup);
     }
     summary.text("SourceTableArn", &restore.source.table_arn);
+    // Beyond the service's answer, where there is something to tell.
+    if let Some(restored) = restore.restored() {
+        let mut progress = Object::open(summary.key("RestoreProgress"));
+        progress.number("ItemCount", restored.items).number("SizeBytes", restored.bytes);
+        progress.number("TotalSizeBytes", restored.bytes_total);
+        progress.close();
+    }
     summary.close();
 }
 

@@ -205,6 +205,8 @@ fn by_region(refusal: region::Refusal, table: &str) -> ApiError {
         | Refusal::Replayed
         | Refusal::PartitionNotFound
         | Refusal::JobNotFound
+        | Refusal::SameTable
+        | Refusal::Replicated
         | Refusal::NodeNotFound
         | Refusal::NodeRemoved
         | Refusal::NodeLostLog

@@ -40,7 +40,7 @@ mod quotas;
 mod reads;
 mod replica_updates;
 mod resources;
-mod restores;
+pub mod restores;
 mod scaling;
 mod settings;
 pub mod streams;

@@ -37,7 +37,15 @@ struct StatedIndex {
 /// Which indexes are made: those of the source where nothing is stated.
 type StatedIndexes = Option<Vec<StatedIndex>>;
 
+/// Returns what a table becomes that is restored without overrides.
+///
+/// Error: an index of a provisioned table has no throughput.
+pub fn restored_as_usual(source: &TableDefinition) -> Result<TableDefinition, ApiError> {
+    Overrides::default().applied_to(source)
+}
+
 /// What a request overrides.
+#[derive(Default)]
 pub struct Overrides {
     billing: Option<BillingMode>,
     throughput: Option<Throughput>,

@@ -68,6 +68,8 @@ pub struct TableMeta {
     pub definition: Vec<u8>,
     /// Its partitions.
     pub partitions: Vec<ArchivedPartition>,
+    /// The settings that the region's copy alone has, opaque here; empty where they were not kept.
+    pub own: Vec<u8>,
 }
 
 impl TableMeta {
@@ -83,6 +85,9 @@ impl TableMeta {
             put_bytes(&mut out, &partition.start);
             put_image(&mut out, partition.end.as_deref());
         }
+        if !self.own.is_empty() {
+            put_bytes(&mut out, &self.own);
+        }
         out
     }
 
@@ -94,6 +99,7 @@ impl TableMeta {
             name: body.read(|reader| Ok(reader.str()?.to_owned()))?,
             definition: body.bytes()?,
             partitions: Vec::new(),
+            own: Vec::new(),
         };
         for _ in 0..body.read(Reader::len)? {
             meta.partitions.push(ArchivedPartition {
@@ -101,6 +107,9 @@ impl TableMeta {
                 start: body.bytes()?,
                 end: body.read(read_image)?,
             });
+        }
+        if body.end().is_err() {
+            meta.own = body.bytes()?;
         }
         body.end()?;
         Ok(meta)

@@ -72,6 +72,7 @@ fn meta() -> TableMeta {
         name: "orders".to_owned(),
         definition: b"{}".to_vec(),
         partitions: vec![partition(16, b"", Some(&[0x80])), partition(17, &[0x80], None)],
+        own: Vec::new(),
     }
 }
 

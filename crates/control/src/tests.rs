@@ -305,6 +305,12 @@ fn later_settings_round_trip() {
     assert!(!settings.is_empty());
     let name = || "orders".to_owned();
     let (partitions, at_ms) = (placed(1, &[1]), 5);
+    let owner = Some(region::ArchiveOwner { cluster: "c".to_owned(), region: "r".to_owned() });
+    let later = region::LaterSettings {
+        stream: Some(StreamView::KeysOnly),
+        ttl: Some("t".to_owned()),
+        recovery_days: Some(1),
+    };
     let changes = own.iter().cloned();
     let changes = changes.map(|change| region::Command::ChangeOwn { name: name(), change, at_ms });
     let commands = changes.chain([
@@ -316,10 +322,16 @@ fn later_settings_round_trip() {
             forced: None,
             global: None,
             own: own.clone(),
-            restore: Some(Box::new(restore_source())),
+            restore: Some(Box::new(region::RestoreSource { owner, later, ..restore_source() })),
             created_ms: 1,
         },
         region::Command::PartitionRestored { table: TableId(1), partition: PartitionId(16), at_ms },
+        region::Command::RestoreProgress {
+            table: TableId(1),
+            partition: PartitionId(16),
+            restored: region::Restored { items: 1, bytes: 2, bytes_total: 3 },
+        },
+        region::Command::SwapTables { first: name(), second: name() },
     ]);
     for command in commands {
         assert_eq!(region::Command::decode(&command.encode()), Ok(command));

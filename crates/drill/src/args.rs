@@ -193,7 +193,7 @@ pub struct Common {
     pub seed: Option<u64>,
 }
 
-/// A span of time: `60ms`, `1.5s`, `2m`, or `0`.
+/// A span of time: `60ms`, `1.5s`, `2m`, `12h`, `7d`, or `0`.
 pub fn span(text: &str) -> Result<Duration, String> {
     let number = text.trim_end_matches(char::is_alphabetic);
     let seconds = match &text[number.len()..] {
@@ -201,8 +201,10 @@ pub fn span(text: &str) -> Result<Duration, String> {
         "ms" => 1e-3,
         "s" => 1.0,
         "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
         "" if number == "0" => 1.0,
-        _ => return Err(format!("{text} is no span of time; write 60ms, 5s or 2m")),
+        _ => return Err(format!("{text} is no span of time; write 60ms, 5s, 2m, 12h or 7d")),
     };
     let value: f64 = number.parse().map_err(|_| format!("{number} is not a number"))?;
     Duration::try_from_secs_f64(value * seconds).map_err(|error| error.to_string())

@@ -1,9 +1,11 @@
 //! The node as its operators see it.
 
+mod compare;
 mod entries;
 mod inspect;
 mod nodes;
 mod regions;
+mod restores;
 
 use crate::control::client::ControlError;
 use crate::node::Node;
@@ -46,6 +48,16 @@ impl AdminBackend for Node {
             AdminCall::Entries { table, index, partition, after } => {
                 self.entries_json((&table, &index), partition, after.as_deref())
             }
+            AdminCall::Archived => self.archived_json().await,
+            AdminCall::Restore { from, to, at_ms, all_settings } => {
+                self.begin_restore(&from, &to, at_ms, all_settings).await
+            }
+            AdminCall::Restoring { table } => self.restoring_json(&table),
+            AdminCall::Compare { from, restored, partition, at_ms } => {
+                self.compare_json(&from, &restored, partition, at_ms).await
+            }
+            AdminCall::TableSwap { first, second } => self.table_swap(&first, &second).await,
+            AdminCall::DropRestored { table } => self.drop_restored(&table).await,
             AdminCall::ClusterInit { nodes } => self.cluster_init(nodes).await,
             AdminCall::RegionFail { region, override_epoch } => {
                 self.region_fail(&region, override_epoch).await

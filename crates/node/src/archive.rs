@@ -12,6 +12,7 @@
 mod archiver;
 mod backupper;
 mod base;
+pub(crate) mod catalogue;
 mod cleaner;
 mod log;
 pub(crate) mod objects;
@@ -29,11 +30,13 @@ pub use cleaner::run as clean;
 use log::LogWriter;
 use meridian_api::backend::BackendError;
 use meridian_api::backups::Restorable;
-use meridian_archive::{ArchivedPartition, MasterKey, Prefix, Subject};
-use meridian_base::{BackupId, TableId};
+use meridian_archive::{ArchivedPartition, MasterKey, Prefix, Subject, TableMeta};
+use meridian_base::BackupId;
 use meridian_control::region::{
-    BackupKind, Command, Recovery, RegionState, RestoreSource, TableRecord,
+    ArchiveOwner, BackupKind, Command, PartitionRecord, Recovery, RegionState, RestoreSource,
+    TableRecord,
 };
+use meridian_control::stored::Stored;
 use meridian_partition::Reader;
 use meridian_raft::rt;
 use object_store::ObjectStore;
@@ -203,30 +206,41 @@ impl Keeper {
         let source = restore.source.clone();
         let Some(objects) = self.node.objects_of_source(&source) else { return false };
         let (node, hosted) = (Arc::clone(&self.node), Arc::clone(&self.hosted));
-        let task = Restorer { node, hosted, objects, source }.start();
+        let task = Restorer { node, hosted, objects, source, restored: Mutex::default() }.start();
         self.restoring = Some((term, task));
         true
     }
 }
 
 impl Node {
+    /// Whose archive this region writes; none before the cluster is founded.
+    pub(crate) fn own_archive(&self) -> Option<ArchiveOwner> {
+        let cluster = self.control.global_state().cluster()?.id.clone();
+        Some(ArchiveOwner { cluster, region: self.options.region.clone() })
+    }
+
+    /// The objects of a table or backup in somebody's archive; none where no archive is kept.
+    pub(crate) fn objects_in(&self, owner: ArchiveOwner, subject: Subject) -> Option<Arc<Objects>> {
+        let options = self.archive.options.as_ref()?;
+        let prefix = Prefix { cluster: owner.cluster, region: owner.region, subject };
+        Some(Arc::new(Objects::new(Arc::clone(&options.store), options.key.clone(), prefix)))
+    }
+
     /// The objects of a table or backup in this region's archive; none where no archive is kept, or
     /// before the cluster is founded.
     pub(crate) fn objects_of(&self, subject: Subject) -> Option<Arc<Objects>> {
-        let options = self.archive.options.as_ref()?;
-        let global = self.control.global_state();
-        let cluster = global.cluster()?.id.clone();
-        let prefix = Prefix { cluster, region: self.options.region.clone(), subject };
-        Some(Arc::new(Objects::new(Arc::clone(&options.store), options.key.clone(), prefix)))
+        self.objects_in(self.own_archive()?, subject)
     }
 
     /// The objects that a table is restored from.
     fn objects_of_source(&self, source: &RestoreSource) -> Option<Arc<Objects>> {
         let state = self.control.region_state();
-        self.objects_of(match source.backup {
-            None => Subject::Table(source.table),
-            Some(id) => backup_subject(state.all_backups().get(&id)?),
-        })
+        match (&source.owner, source.backup) {
+            (None, None) => self.objects_of(Subject::Table(source.table)),
+            (None, Some(id)) => self.objects_of(backup_subject(state.all_backups().get(&id)?)),
+            (Some(owner), None) => self.objects_in(owner.clone(), Subject::Table(source.table)),
+            (Some(owner), Some(id)) => self.objects_in(owner.clone(), Subject::Backup(id)),
+        }
     }
 
     /// Tells the region group something once.
@@ -235,17 +249,22 @@ impl Node {
         told.map(drop).map_err(|refusal| refusal.to_string())
     }
 
-    /// The partitions of a table, as the archive keeps them.
-    fn archived_partitions(&self, table: TableId) -> Vec<ArchivedPartition> {
+    /// What a table is now, as the archive keeps it.
+    fn table_meta(&self, table: &TableRecord) -> TableMeta {
         let state = self.control.region_state();
-        let Some(table) = state.table_by_id(table) else { return Vec::new() };
         let records = table.partitions.iter().filter_map(|id| state.partitions().get(id));
-        let archived = records.map(|record| ArchivedPartition {
+        let archived = |record: &PartitionRecord| ArchivedPartition {
             partition: record.id,
             start: record.range.start.clone(),
             end: record.range.end.clone(),
-        });
-        archived.collect()
+        };
+        TableMeta {
+            at_ms: self.options.clock.now_ms(),
+            name: table.name.clone(),
+            definition: table.definition.encode(),
+            partitions: records.map(archived).collect(),
+            own: table.own.encode(),
+        }
     }
 
     /// The times to which a table can be restored; none as long as there is none.

@@ -71,7 +71,7 @@ pub(crate) enum TableOrigin {
     /// It is this region's copy of a global table.
     Replica(TableId, GlobalSnapshot),
     /// It is restored.
-    Restore(RestoreSource),
+    Restore(RestoreSource, Vec<OwnChange>),
 }
 
 impl Node {
@@ -91,7 +91,7 @@ impl Node {
         match origin {
             TableOrigin::New(settings) => own = settings,
             TableOrigin::Replica(id, replicas) => (forced, global) = (Some(id), Some(replicas)),
-            TableOrigin::Restore(source) => restore = Some(source),
+            TableOrigin::Restore(source, settings) => (restore, own) = (Some(source), settings),
         }
         for _ in 0..STALE_ATTEMPTS {
             let Some(partitions) = self.placement().await else {
@@ -340,7 +340,7 @@ impl Backend for Node {
         definition: TableDefinition,
         source: RestoreSource,
     ) -> Result<Arc<TableRecord>, ChangeError> {
-        self.make_table(name, definition, TableOrigin::Restore(source)).await??;
+        self.make_table(name, definition, TableOrigin::Restore(source, Vec::new())).await??;
         Ok(with_status(&*self.record(name)?, TableStatus::Creating))
     }
 

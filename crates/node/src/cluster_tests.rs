@@ -2,6 +2,7 @@
 
 mod archive;
 mod backups;
+mod catalogue;
 mod damage;
 mod expiry;
 mod full_disk;

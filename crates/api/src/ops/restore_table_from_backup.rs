@@ -5,7 +5,7 @@
 //!
 //! Tested by `backups.txt` and `cluster_tests/backups.rs` of the node.
 
-use meridian_control::region::{Refusal, RestoreSource};
+use meridian_control::region::{LaterSettings, Refusal, RestoreSource};
 use meridian_wire::arn::table_arn;
 use meridian_wire::{ApiError, Fields};
 
@@ -33,12 +33,14 @@ pub async fn run(
         return Err(taken(&target, Some(&table)));
     }
     let source = RestoreSource {
+        owner: None,
         table: backup.table,
         table_name: backup.table_name.clone(),
         table_arn: table_arn(&context.region, &backup.table_name),
         backup_arn: Some(arn.clone()),
         backup: Some(backup.id),
         at_ms: backup.at_ms,
+        later: LaterSettings::default(),
     };
     let made = backend.restore_table(&target, definition, source).await;
     let table = made.map_err(|error| match error {

@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use meridian_control::region::{Refusal, RestoreSource, TableRecord};
+use meridian_control::region::{LaterSettings, Refusal, RestoreSource, TableRecord};
 use meridian_control::time::iso_label;
 use meridian_wire::arn::table_arn;
 use meridian_wire::{ApiError, Fields, table_name};
@@ -48,12 +48,14 @@ pub async fn run(
         return Err(taken(&target, Some(&table)));
     }
     let from = RestoreSource {
+        owner: None,
         table: source.id,
         table_name: source.name.clone(),
         table_arn: table_arn(&context.region, &source.name),
         backup_arn: None,
         backup: None,
         at_ms,
+        later: LaterSettings::default(),
     };
     let table = match backend.restore_table(&target, definition, from).await {
         Ok(table) => table,

@@ -8,6 +8,7 @@ proptest! {
         name: String,
         definition: Vec<u8>,
         partitions: Vec<(u64, Vec<u8>, Option<Vec<u8>>)>,
+        own: Vec<u8>,
     ) {
         let (partition, position) = (PartitionId(n[0]), Position(n[1]));
         let watermark = Watermark { partition, position, commit_ms: n[2] };
@@ -16,7 +17,7 @@ proptest! {
             .into_iter()
             .map(|(n, start, end)| ArchivedPartition { partition: PartitionId(n), start, end })
             .collect();
-        let meta = TableMeta { at_ms: n[2], name, definition, partitions };
+        let meta = TableMeta { at_ms: n[2], name, definition, partitions, own };
         prop_assert_eq!(TableMeta::decode("m", &meta.encode()), Ok(meta.clone()));
         let cut = meta.encode().len() - 1;
         prop_assert!(TableMeta::decode("m", &meta.encode()[..cut]).is_err());

@@ -91,6 +91,10 @@ impl RegionState {
             Command::PartitionRestored { table, partition, at_ms } => {
                 self.partition_restored(*table, *partition, *at_ms)
             }
+            Command::RestoreProgress { table, partition, restored } => {
+                self.restore_progress(*table, *partition, *restored)
+            }
+            Command::SwapTables { first, second } => self.swap_tables(first, second),
             Command::Export(command) => self.export(command),
             Command::Import(command) => self.import(command),
             Command::IndexFilled { index, partition } => self.index_filled(*index, *partition),
@@ -140,7 +144,8 @@ impl RegionState {
             return Err(Refusal::LimitExceeded);
         }
         new.definition.check().map_err(Refusal::Definition)?;
-        if let Some(backup) = new.restore.and_then(|source| source.backup) {
+        let own_backup = |source: &RestoreSource| source.backup.filter(|_| source.owner.is_none());
+        if let Some(backup) = new.restore.and_then(own_backup) {
             self.check_restorable(backup)?;
         }
         if !self.placement_fits(new.partitions) {
@@ -151,11 +156,7 @@ impl RegionState {
         let id = self.claim_table_id(region, new.forced)?;
         let partitions: Vec<PartitionId> =
             new.partitions.iter().map(|p| self.add_partition(id, p)).collect();
-        let restore = new.restore.map(|source| Restore {
-            source: source.clone(),
-            pending: partitions.clone(),
-            done_ms: None,
-        });
+        let restore = new.restore.map(|source| Restore::begin(source.clone(), &partitions));
         let definition = new.definition.clone();
         let mut record = TableRecord {
             id,
@@ -271,22 +272,6 @@ impl RegionState {
         }
     }
 
-    fn partition_restored(
-        &mut self,
-        id: TableId,
-        partition: PartitionId,
-        at_ms: u64,
-    ) -> CommandResult {
-        let table = self.table_mut(id)?;
-        if let Some(restore) = &mut table.restore {
-            restore.pending.retain(|one| *one != partition);
-            if restore.pending.is_empty() && restore.done_ms.is_none() {
-                restore.done_ms = Some(at_ms);
-            }
-        }
-        Ok(Done::Table(id))
-    }
-
     fn update_table(&mut self, name: &str, change: &TableSettings, at_ms: u64) -> CommandResult {
         let table = self.tables.get_mut(name).ok_or(Refusal::TableNotFound)?;
         match table.status {
@@ -384,7 +369,7 @@ impl TableRecord {
     }
 
     /// Brings the streams to what the definition says.
-    fn follow_stream(&mut self, at_ms: u64) {
+    pub(super) fn follow_stream(&mut self, at_ms: u64) {
         self.streams.retain(|stream| {
             stream.off_ms.is_none_or(|off| off.saturating_add(STREAM_KEPT_MS) > at_ms)
         });
@@ -407,7 +392,7 @@ impl TableRecord {
 }
 
 /// Notes when settings became what they are now.
-fn note_times(table: &mut TableRecord, after: &TableDefinition, at_ms: u64) {
+pub(super) fn note_times(table: &mut TableRecord, after: &TableDefinition, at_ms: u64) {
     let before = &table.definition;
     if after.stream.is_some() && after.stream != before.stream {
         table.stream_ms = Some(at_ms);

@@ -331,7 +331,10 @@ impl RegionState {
     fn restores_from(&self, id: BackupId) -> bool {
         let pending = |restore: &&super::Restore| !restore.pending.is_empty();
         let mut restores = self.tables.values().filter_map(|table| table.restore.as_ref());
-        restores.any(|restore| restore.source.backup == Some(id) && pending(&restore))
+        restores.any(|restore| {
+            let source = &restore.source;
+            source.owner.is_none() && source.backup == Some(id) && pending(&restore)
+        })
     }
 
     /// Whether a table can be restored from a backup now.

@@ -11,7 +11,7 @@ use super::backups::BackupCommand;
 use super::jobs::{ExportCommand, ImportCommand, JobId};
 use super::own::OwnChange;
 use super::settings::TableSettings;
-use super::{Replicas, RestoreSource};
+use super::{Replicas, RestoreSource, Restored};
 use crate::node::NodeAddresses;
 use crate::stored::{self, Stored};
 use crate::table::{DefinitionError, GlobalSnapshot, TableDefinition, TableStatus};
@@ -112,6 +112,24 @@ pub enum Command {
         partition: PartitionId,
         /// Now.
         at_ms: u64,
+    },
+    /// How far a partition of a table is restored.
+    RestoreProgress {
+        /// The table.
+        #[serde(with = "stored::id")]
+        table: TableId,
+        /// The partition.
+        #[serde(with = "stored::id")]
+        partition: PartitionId,
+        /// How far it is.
+        restored: Restored,
+    },
+    /// Two tables change their names with each other.
+    SwapTables {
+        /// The name of one.
+        first: String,
+        /// The name of the other.
+        second: String,
     },
     /// Changes the backups.
     Backup(BackupCommand),
@@ -298,6 +316,12 @@ pub enum Refusal {
     /// No such export or import, or it is over.
     #[error("no such export or import")]
     JobNotFound,
+    /// A table was to change names with itself.
+    #[error("the two tables are the same one")]
+    SameTable,
+    /// A table has replicas in other regions, which know it by its name.
+    #[error("the table has replicas in other regions")]
+    Replicated,
     /// Deletion protection is on.
     #[error("the table is protected against deletion")]
     DeletionProtected,

@@ -10,7 +10,7 @@ fn throughput(units: u64) -> Option<Throughput> {
 }
 
 /// An ACTIVE table `t`, provisioned, with an ACTIVE index `idx`.
-fn indexed(region: &mut Region) -> TableId {
+pub(super) fn indexed(region: &mut Region) -> TableId {
     let mut command = create("t", placed(1, &[1]));
     let Command::CreateTable { definition, .. } = &mut command else { panic!("it makes a table") };
     (definition.billing, definition.throughput) = (BillingMode::Provisioned, throughput(1));

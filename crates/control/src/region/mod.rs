@@ -28,7 +28,11 @@ mod jobs_tests;
 mod own;
 #[cfg(test)]
 mod restore_tests;
+mod restores;
 mod settings;
+mod swap;
+#[cfg(test)]
+mod swap_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -45,6 +49,7 @@ pub use own::{
     ExpectedPolicy, Insights, InsightsMode, OwnChange, OwnSettings, Recovery, ResourcePolicy,
     TAGS_MAX,
 };
+pub use restores::{AllSettings, ArchiveOwner, LaterSettings, Restore, RestoreSource, Restored};
 pub use settings::{IndexChange, OnDemandChange, Setting, TableSettings};
 
 use crate::node::{NodeAddresses, NodeState};
@@ -123,38 +128,6 @@ pub struct TableRecord {
     /// The import that still fills it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import: Option<JobId>,
-}
-
-/// What a table is restored from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestoreSource {
-    /// The id of the source table.
-    #[serde(with = "stored::id")]
-    pub table: TableId,
-    /// Its name.
-    pub table_name: String,
-    /// Its ARN.
-    pub table_arn: String,
-    /// The ARN of the backup; none where it is a moment that is restored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backup_arn: Option<String>,
-    /// The backup.
-    #[serde(with = "stored::id_option", default, skip_serializing_if = "Option::is_none")]
-    pub backup: Option<BackupId>,
-    /// The moment of the source's history, ms since the Unix epoch.
-    pub at_ms: u64,
-}
-
-/// How far a table is restored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restore {
-    /// From what.
-    pub source: RestoreSource,
-    /// The partitions of this table that are not filled yet.
-    #[serde(with = "stored::id_list")]
-    pub pending: Vec<PartitionId>,
-    /// When the last one was filled, ms since the Unix epoch.
-    pub done_ms: Option<u64>,
 }
 
 /// A stream of a table.

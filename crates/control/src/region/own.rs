@@ -11,6 +11,7 @@
 
 use super::RegionState;
 use super::command::{CommandResult, Done, Refusal};
+use crate::stored::Stored;
 use crate::table::TableStatus;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -80,7 +81,27 @@ pub struct OwnSettings {
     pub recovery: Option<Recovery>,
 }
 
+impl Stored for OwnSettings {}
+
 impl OwnSettings {
+    /// The changes that give a new table the same settings; without those of streams, of which it has
+    /// others, and recovery, which begins when there is something to recover.
+    pub fn changes(&self) -> Vec<OwnChange> {
+        let mut changes = Vec::new();
+        if !self.tags.is_empty() {
+            changes.push(OwnChange::Tag(self.tags.clone()));
+        }
+        if let Some(policy) = &self.policy {
+            let (text, expected) = (policy.text.clone(), ExpectedPolicy::Any);
+            changes.push(OwnChange::SetPolicy { text, expected });
+        }
+        changes.extend(self.insights.map(|switch| OwnChange::Insights(switch.mode)));
+        changes.extend(self.index_insights.iter().map(|(index, switch)| {
+            OwnChange::IndexInsights { index: index.clone(), mode: switch.mode }
+        }));
+        changes
+    }
+
     /// The policy of the table, or of the stream of that label.
     pub fn policy_of(&self, stream: Option<&str>) -> Option<&ResourcePolicy> {
         match stream {

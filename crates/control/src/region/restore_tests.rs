@@ -48,3 +48,56 @@ fn recovery_knows_since_when_it_is_on() {
     assert_eq!(recovery(None, 7), None);
     assert_eq!(recovery(Some(2), 8), Some(Recovery { days: 2, since_ms: 8 }));
 }
+
+#[test]
+fn what_would_act_on_the_filling_begins_after_it() {
+    let mut region = Region::with_nodes(3);
+    let mut command = create("t", placed(2, &[1, 2, 3]));
+    let (stream, ttl) = (Some(StreamView::NewImage), Some("expires".to_owned()));
+    let later = LaterSettings { stream, ttl: ttl.clone(), recovery_days: Some(9) };
+    if let Command::CreateTable { restore, definition, .. } = &mut command {
+        (definition.stream, definition.ttl) = (None, None);
+        *restore = Some(Box::new(RestoreSource { later, ..restore_source() }));
+    }
+    let Done::Table(table) = region.done(command) else { panic!("no table was made") };
+    let partitions = region.state.tables()["t"].partitions.clone();
+    for (at_ms, partition) in (5..).zip(&partitions) {
+        let record = &region.state.tables()["t"];
+        assert_eq!((record.definition.stream, record.definition.ttl.clone()), (None, None));
+        assert!(record.own.recovery.is_none() && record.streams.is_empty());
+        region.done(Command::PartitionRestored { table, partition: *partition, at_ms });
+    }
+    let record = &region.state.tables()["t"];
+    assert_eq!((record.definition.stream, record.definition.ttl.clone()), (stream, ttl));
+    assert_eq!(record.own.recovery, Some(Recovery { days: 9, since_ms: 6 }));
+    assert_eq!((record.stream_ms, record.ttl_ms), (Some(6), Some(6)));
+    assert_eq!(record.streamless, partitions);
+}
+
+#[test]
+fn progress_is_shown_once_all_have_begun_and_until_all_are_filled() {
+    let mut region = Region::with_nodes(3);
+    let mut command = create("t", placed(2, &[1, 2, 3]));
+    if let Command::CreateTable { restore, .. } = &mut command {
+        *restore = Some(Box::new(restore_source()));
+    }
+    let Done::Table(table) = region.done(command) else { panic!("no table was made") };
+    let first = PartitionId(GroupId::FIRST_PARTITION);
+    let second = PartitionId(first.0 + 1);
+    let mut tell = |partition, bytes| {
+        let restored = Restored { items: 1, bytes, bytes_total: 100 };
+        region.done(Command::RestoreProgress { table, partition, restored });
+        region.state.tables()["t"].restore.clone().unwrap().restored()
+    };
+    assert_eq!(tell(first, 10), None);
+    assert_eq!(tell(second, 5), Some(Restored { items: 2, bytes: 15, bytes_total: 200 }));
+    assert_eq!(tell(first, 20), Some(Restored { items: 2, bytes: 25, bytes_total: 200 }));
+    region.done(Command::PartitionRestored { table, partition: first, at_ms: 7 });
+    let late = Restored { items: 9, bytes: 9, bytes_total: 9 };
+    region.done(Command::RestoreProgress { table, partition: first, restored: late });
+    let restore = region.state.tables()["t"].restore.clone().unwrap();
+    assert_eq!(restore.restored(), Some(Restored { items: 2, bytes: 25, bytes_total: 200 }));
+    region.done(Command::PartitionRestored { table, partition: second, at_ms: 8 });
+    let restore = region.state.tables()["t"].restore.clone().unwrap();
+    assert!(restore.progress.is_empty() && restore.done_ms == Some(8));
+}

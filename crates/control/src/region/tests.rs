@@ -44,12 +44,14 @@ pub(crate) fn placed(parts: u32, voters: &[u64]) -> Vec<PartitionPlacement> {
 
 pub(crate) fn restore_source() -> RestoreSource {
     RestoreSource {
+        owner: None,
         table: TableId((2 << 48) | 1),
         table_name: "orders".to_owned(),
         table_arn: "arn:aws:dynamodb:eu-west-1:000000000000:table/orders".to_owned(),
         backup_arn: None,
         backup: None,
         at_ms: 1_700_000_000_000,
+        later: LaterSettings::default(),
     }
 }
 
@@ -421,6 +423,8 @@ fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         4 => any_create(),
         2 => any_table().prop_map(|table| Command::TableActive { table }),
+        1 => (any_name(), any_name())
+            .prop_map(|(first, second)| Command::SwapTables { first, second }),
         1 => any_name().prop_map(|name| Command::UpdateTable {
             name,
             settings: Box::default(),

@@ -1,5 +1,6 @@
 //! The command line of `meridian admin`.
 
+use super::archive_args::{ArchiveCommand, BackupCommand, RestoreArgs, TableCommand};
 use crate::cli::span;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -50,6 +51,17 @@ pub enum AdminCommand {
     /// One node.
     #[command(subcommand)]
     Node(NodeCommand),
+    /// What the archive's object store holds, of whichever clusters and regions.
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
+    /// Fill a new table from the archive, and wait until it serves.
+    Restore(RestoreArgs),
+    /// Backups and the archive of tables.
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Tables.
+    #[command(subcommand)]
+    Table(TableCommand),
 }
 
 /// The cluster as a whole.

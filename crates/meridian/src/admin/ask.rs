@@ -13,6 +13,7 @@ use std::time::Duration;
 const READ_TIME: Duration = Duration::from_secs(5);
 
 /// The admin listeners of a cluster.
+#[derive(Clone)]
 pub(super) struct Cluster {
     /// By region; one region without a name where only endpoints are known.
     regions: Vec<(String, Vec<String>)>,
@@ -55,6 +56,56 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// One region of the cluster, where there is a choice.
+    pub(super) fn only(&self, region: Option<&str>) -> anyhow::Result<Cluster> {
+        let names = || self.regions.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+        let regions = match (self.regions.as_slice(), region) {
+            ([_], None) => self.regions.clone(),
+            (several, None) => bail!(
+                "which of the {} regions? give --in REGION: {}",
+                several.len(),
+                names().join(", ")
+            ),
+            // Endpoints alone do not say of which region they are.
+            ([(name, _)], Some(_)) if name.is_empty() => self.regions.clone(),
+            (known, Some(region)) => {
+                let named = known.iter().filter(|(name, _)| name == region).cloned().collect();
+                if Vec::is_empty(&named) {
+                    bail!("--in {region}: the cluster file has the regions {}", names().join(", "));
+                }
+                named
+            }
+        };
+        Ok(Cluster { regions, ..self.clone() })
+    }
+
+    /// Asks one node for what may take long.
+    pub(super) async fn slowly(&self, path: &str) -> anyhow::Result<Value> {
+        let nodes: Vec<String> = self.regions.iter().flat_map(|(_, nodes)| nodes.clone()).collect();
+        self.any(&nodes, path, self.time).await
+    }
+
+    /// Whether a node knows what a path names.
+    pub(super) async fn is_there(&self, path: &str) -> anyhow::Result<bool> {
+        match self.everywhere(path).await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.downcast_ref() {
+                Some(CallError::Refused { status: 404, .. }) => Ok(false),
+                Some(_) | None => Err(error),
+            },
+        }
+    }
+
+    /// What each node says by itself; those that do not answer say nothing.
+    pub(super) async fn each(&self, path: &str) -> Vec<(String, Option<Value>)> {
+        let mut said = Vec::new();
+        for node in self.regions.iter().flat_map(|(_, nodes)| nodes) {
+            let answer = self.client(node, READ_TIME).get(path).await;
+            said.push((node.clone(), answer.ok()));
+        }
+        said
+    }
+
     fn client(&self, url: &str, time: Duration) -> AdminClient {
         AdminClient::new(url, self.secret.clone(), time)
     }
@@ -65,7 +116,7 @@ impl Cluster {
         let mut answers = Vec::new();
         let mut failure = None;
         for (_, nodes) in &self.regions {
-            match self.any(nodes, path).await {
+            match self.any(nodes, path, READ_TIME).await {
                 Ok(answer) => answers.push(answer),
                 Err(error) => failure = Some(error),
             }
@@ -76,10 +127,10 @@ impl Cluster {
         }
     }
 
-    async fn any(&self, nodes: &[String], path: &str) -> anyhow::Result<Value> {
+    async fn any(&self, nodes: &[String], path: &str, time: Duration) -> anyhow::Result<Value> {
         let mut failure = None;
         for node in nodes {
-            match self.client(node, READ_TIME).get(path).await {
+            match self.client(node, time).get(path).await {
                 Ok(answer) => return Ok(answer),
                 Err(error @ CallError::Refused { status: 400 | 403 | 404, .. }) => {
                     return Err(error.into());

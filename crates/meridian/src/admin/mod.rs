@@ -5,17 +5,23 @@
 //! - A change is sent to one node; another is asked only when the first surely did not get it.
 //! - The exit status is 0 only when the cluster says that it is done.
 //!
-//! `args` is the command line, `ask` finds who answers, `show` makes tables for people.
+//! `args` and `archive_args` are the command line, `ask` finds who answers, `show` makes tables for people; `restore`,
+//! `verify` and `tables` are commands that take several calls.
 
+mod archive_args;
 mod args;
 mod ask;
+mod restore;
 mod show;
+mod tables;
+mod verify;
 
 pub use args::AdminArgs;
 
 use crate::cli::Shell;
 use crate::output;
 use anyhow::{Context, bail};
+use archive_args::BackupCommand;
 use args::{AdminCommand, ClusterCommand, NodeCommand, RegionCommand};
 use ask::Cluster;
 use serde_json::{Map, Value, json};
@@ -37,6 +43,12 @@ pub async fn run(args: &AdminArgs, shell: &Shell) -> anyhow::Result<()> {
         }
         AdminCommand::Region(command) => region(&cluster, command).await?,
         AdminCommand::Node(command) => node(&cluster, command).await?,
+        AdminCommand::Archive(command) => restore::archive(&cluster, command, shell).await?,
+        AdminCommand::Restore(args) => restore::restore(&cluster, args).await?,
+        AdminCommand::Backup(BackupCommand::Verify(args)) => {
+            return verify::run(&cluster, args, shell).await;
+        }
+        AdminCommand::Table(command) => tables::run(&cluster, command).await?,
     };
     output::result(shell.output, &answer, show::text);
     Ok(())

@@ -20,8 +20,7 @@ use crate::pipeline::{Order, Refused};
 use crate::task::Task;
 use meridian_archive::{BaseEnd, ObjectName, TableMeta, expired};
 use meridian_base::Position;
-use meridian_control::region::{BackupCommand, BackupKind, Command, Recovery};
-use meridian_control::stored::Stored;
+use meridian_control::region::{BackupCommand, BackupKind, Command, Recovery, TableRecord};
 use meridian_partition::Reader;
 use meridian_raft::rt;
 use std::convert::Infallible;
@@ -93,10 +92,12 @@ impl Archiver {
     /// Archives until it fails; `closed_ms` is the time of the last watermark.
     async fn attempt(&self, closed_ms: &mut u64) -> Result<Infallible, Interrupted> {
         let cursor = self.hosted.start_reading(Reader::Archive).await?;
-        self.describe().await?;
+        let mut described = None;
+        self.describe(&mut described).await?;
         let mut progress = self.resume(cursor).await?;
         loop {
             let due = rt::now() + EVERY;
+            self.describe(&mut described).await?;
             let closed = self.hosted.close_commits().await?;
             while progress.archived < closed.position {
                 self.put_segment(&mut progress).await?;
@@ -111,7 +112,6 @@ impl Archiver {
             }
             self.renew_base(&mut progress).await?;
             if rt::now() >= progress.expire_at {
-                self.describe().await?;
                 self.expire().await?;
                 progress.expire_at = rt::now() + EXPIRE_EVERY;
             }
@@ -195,23 +195,27 @@ impl Archiver {
         Ok(())
     }
 
-    /// Stores what the table is, where that changed.
-    async fn describe(&self) -> Result<(), Interrupted> {
+    /// Stores what the table is, where that is not what is stored; its first partition does.
+    async fn describe(&self, described: &mut Option<TableMeta>) -> Result<(), Interrupted> {
         let state = self.node.control.region_state();
-        let Some(table) = state.table_by_id(self.hosted.spec.table) else { return Ok(()) };
-        let partitions = self.node.archived_partitions(table.id);
-        let now_ms = self.node.options.clock.now_ms();
-        let meta = TableMeta {
-            at_ms: now_ms,
-            name: table.name.clone(),
-            definition: table.definition.encode(),
-            partitions,
+        let table = state.table_by_id(self.hosted.spec.table);
+        let first =
+            |table: &&TableRecord| table.partitions.first() == Some(&self.hosted.spec.partition);
+        let Some(table) = table.filter(first) else { return Ok(()) };
+        let mut meta = self.node.table_meta(table);
+        let mut is_known = |known: &TableMeta| {
+            meta.at_ms = known.at_ms;
+            meta == *known
         };
-        let known = self.objects.meta(u64::MAX).await?;
-        if known.is_some_and(|known| TableMeta { at_ms: now_ms, ..known } == meta) {
+        if described.as_ref().is_some_and(&mut is_known) {
             return Ok(());
         }
-        self.objects.put(&ObjectName::Meta { at_ms: now_ms }, meta.encode()).await?;
+        let stored = self.objects.meta(u64::MAX).await?;
+        if !stored.as_ref().is_some_and(is_known) {
+            meta.at_ms = self.node.options.clock.now_ms();
+            self.objects.put(&ObjectName::Meta { at_ms: meta.at_ms }, meta.encode()).await?;
+        }
+        *described = Some(meta);
         Ok(())
     }
 

@@ -128,11 +128,14 @@ impl Backupper {
         if self.objects.meta(u64::MAX).await?.is_some() {
             return Ok(());
         }
+        let state = self.node.control.region_state();
+        // It does not go while a backup of it is taken.
+        let Some(table) = state.table_by_id(record.table) else { return Ok(()) };
         let meta = TableMeta {
             at_ms: record.created_ms,
             name: record.table_name.clone(),
             definition: record.definition.encode(),
-            partitions: self.node.archived_partitions(record.table),
+            ..self.node.table_meta(table)
         };
         let name = ObjectName::Meta { at_ms: record.created_ms };
         self.objects.put(&name, meta.encode()).await?;

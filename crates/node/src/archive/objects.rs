@@ -234,3 +234,12 @@ impl Objects {
         }
     }
 }
+
+/// The names of the folders in a folder of the store, in order; none where there is no such folder.
+pub async fn folders(store: &Arc<dyn ObjectStore>, at: &str) -> Result<Vec<String>, ObjectError> {
+    let listed = within(store.list_with_delimiter(Some(&Path::from(at)))).await?;
+    let names = listed.common_prefixes.iter().filter_map(|path| path.filename());
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort_unstable();
+    Ok(names)
+}

@@ -19,13 +19,14 @@ use crate::pipeline::Refused;
 use crate::task::Task;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use meridian_archive::{ArchiveError, ArchivedItem, BaseChunk, ObjectName};
+use meridian_archive::{ArchiveError, ArchivedItem, ArchivedPartition, BaseChunk, ObjectName};
 use meridian_base::{Cause, Change, Incarnation, Origin, PartitionId, Position, VersionVector};
-use meridian_control::region::{Command, RestoreSource};
+use meridian_control::region::{Command, RestoreSource, Restored};
 use meridian_model::KeyRange;
 use meridian_partition::Reader;
 use meridian_raft::rt;
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Pauses after a failure: the first, and the longest.
@@ -33,6 +34,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Between two attempts to write some items, and between two looks at the indexes.
 const AGAIN: Duration = Duration::from_millis(20);
+/// Between two tellings of how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(2);
 /// Items, and bytes of items, that one request writes.
 const BATCH_ITEMS: usize = 512;
 const BATCH_BYTES: u64 = 512 * 1024;
@@ -72,6 +75,8 @@ pub struct Restorer {
     pub objects: Arc<Objects>,
     /// What is restored.
     pub source: RestoreSource,
+    /// How far it is.
+    pub restored: Mutex<Restored>,
 }
 
 impl Restorer {
@@ -93,11 +98,10 @@ impl Restorer {
 
     async fn attempt(&self) -> Result<(), Interrupted> {
         let meta = self.objects.meta(self.source.at_ms).await?.ok_or(Interrupted::Undescribed)?;
-        let range = &self.hosted.spec.range;
-        for part in meta.partitions {
-            if range.overlaps(&KeyRange { start: part.start, end: part.end }) {
-                self.copy(part.partition).await?;
-            }
+        *self.restored.lock().expect("no holder panics") = Restored::default();
+        tokio::select! {
+            filled = self.fill(meta.partitions) => filled?,
+            never = self.tell_progress() => match never {},
         }
         self.await_indexes().await;
         let (table, partition) = (self.hosted.spec.table, self.hosted.spec.partition);
@@ -106,9 +110,32 @@ impl Restorer {
         self.node.tell_region(&restored).await.map_err(Interrupted::Control)
     }
 
+    async fn fill(&self, parts: Vec<ArchivedPartition>) -> Result<(), Interrupted> {
+        let range = &self.hosted.spec.range;
+        for part in parts {
+            if range.overlaps(&KeyRange { start: part.start, end: part.end }) {
+                self.copy(part.partition).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the region group again and again how far the partition is.
+    async fn tell_progress(&self) -> Infallible {
+        let (table, partition) = (self.hosted.spec.table, self.hosted.spec.partition);
+        loop {
+            rt::sleep(TELL_EVERY).await;
+            let restored = *self.restored.lock().expect("no holder panics");
+            let command = Command::RestoreProgress { table, partition, restored };
+            // One that is lost is followed by the next.
+            let _ = self.node.tell_region(&command).await;
+        }
+    }
+
     /// Writes what a partition of the source held, as far as it belongs here.
     async fn copy(&self, from: PartitionId) -> Result<(), Interrupted> {
         let (plan, mut fold) = folded(&self.objects, from, self.source.at_ms).await?;
+        self.restored.lock().expect("no holder panics").bytes_total += plan.base.bytes;
         let mut in_flight = FuturesUnordered::new();
         for name in plan.chunks() {
             let whole = self.objects.name_of(&name);
@@ -135,6 +162,7 @@ impl Restorer {
         let here = items.into_iter().filter(|item| self.hosted.spec.range.contains(&item.key));
         let changes: Vec<Change> = here.map(|item| self.change(item)).collect();
         if changes.is_empty() {
+            self.count(0, bytes);
             return Ok(());
         }
         loop {
@@ -146,7 +174,13 @@ impl Restorer {
             }
         }
         metrics::counter!("meridian_restored_bytes_total").increment(bytes);
+        self.count(changes.len(), bytes);
         Ok(())
+    }
+
+    fn count(&self, items: usize, bytes: u64) {
+        let mut restored = self.restored.lock().expect("no holder panics");
+        *restored = *restored + Restored { items: items as u64, bytes, bytes_total: 0 };
     }
 
     fn change(&self, item: ArchivedItem) -> Change {

@@ -4,7 +4,7 @@ use super::region::Region;
 use super::testing::{definition, eventually, put};
 use crate::node::Node;
 use meridian_api::backend::{Backend, Consistency};
-use meridian_control::region::{OwnChange, RestoreSource};
+use meridian_control::region::{LaterSettings, OwnChange, RestoreSource};
 use meridian_control::table::TableStatus;
 use meridian_model::{AttributeValue, Key};
 use meridian_partition::{Action, Returns, Write};
@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What a table holds: the value of each key.
-type Content = BTreeMap<String, String>;
+pub(super) type Content = BTreeMap<String, String>;
 
-async fn delete(node: &Node, key: &str) {
+pub(super) async fn delete(node: &Node, key: &str) {
     let table = node.table("t").unwrap();
     let key = Key { partition: AttributeValue::S(key.to_owned()), sort: None };
     let write = Write { key, action: Action::Delete, condition: None, returns: Returns::default() };
@@ -24,7 +24,7 @@ async fn delete(node: &Node, key: &str) {
 }
 
 /// What a table holds of some keys.
-async fn content(node: &Node, table: &str, keys: &Content) -> Content {
+pub(super) async fn content(node: &Node, table: &str, keys: &Content) -> Content {
     let table = node.table(table).unwrap();
     let mut content = Content::new();
     for name in keys.keys() {
@@ -41,12 +41,14 @@ async fn content(node: &Node, table: &str, keys: &Content) -> Content {
 pub(super) async fn restore(node: &Node, name: &str, at_ms: u64) {
     let source = node.table("t").unwrap();
     let source = RestoreSource {
+        owner: None,
         table: source.id,
         table_name: "t".to_owned(),
         table_arn: "arn".to_owned(),
         backup_arn: None,
         backup: None,
         at_ms,
+        later: LaterSettings::default(),
     };
     let made = node.restore_table(name, definition(), source).await.unwrap();
     assert_eq!(made.status, TableStatus::Creating);

@@ -6,7 +6,7 @@ use super::testing::{definition, eventually, put};
 use crate::node::Node;
 use meridian_api::backend::{Backend, Consistency};
 use meridian_base::BackupId;
-use meridian_control::region::{BackupKind, OwnChange, RestoreSource};
+use meridian_control::region::{BackupKind, LaterSettings, OwnChange, RestoreSource};
 use meridian_control::table::TableStatus;
 use meridian_model::{AttributeValue, Item, Key};
 use meridian_partition::{Action, Returns, Write, WriteOutcome};
@@ -55,12 +55,14 @@ async fn is_available(node: &Node, backup: BackupId) -> bool {
 async fn restore(node: &Node, name: &str, backup: BackupId) {
     let record = node.backups().into_iter().find(|one| one.id == backup).unwrap();
     let source = RestoreSource {
+        owner: None,
         table: record.table,
         table_name: record.table_name,
         table_arn: "arn".to_owned(),
         backup_arn: Some("arn".to_owned()),
         backup: Some(backup),
         at_ms: record.at_ms,
+        later: LaterSettings::default(),
     };
     node.restore_table(name, definition(), source).await.unwrap();
     eventually("the table is restored", async || {

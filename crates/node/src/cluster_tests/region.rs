@@ -33,14 +33,21 @@ pub struct Region {
 impl Region {
     /// Three nodes and a table of two partitions.
     pub async fn start(engine: EngineKind) -> Region {
-        let folder = tempfile::tempdir().unwrap();
-        let free = (1..=NODES).map(|id| (id, Arc::new(AtomicU64::new(u64::MAX)))).collect();
-        let (addresses, nodes) = (BTreeMap::new(), BTreeMap::new());
         let archive = ArchiveOptions {
             store: Arc::new(object_store::memory::InMemory::new()),
             key: meridian_archive::MasterKey::new([7; 32]),
             restore_bytes_per_s_max: None,
         };
+        let region = Region::found(engine, 7, archive).await;
+        make_table(region.node(1)).await;
+        region
+    }
+
+    /// Three nodes of a cluster of that id, without a table.
+    pub async fn found(engine: EngineKind, cluster: u64, archive: ArchiveOptions) -> Region {
+        let folder = tempfile::tempdir().unwrap();
+        let free = (1..=NODES).map(|id| (id, Arc::new(AtomicU64::new(u64::MAX)))).collect();
+        let (addresses, nodes) = (BTreeMap::new(), BTreeMap::new());
         let buckets = Buckets::in_memory();
         let mut region = Region { folder, engine, addresses, nodes, free, archive, buckets };
         for id in 1..=NODES {
@@ -48,12 +55,11 @@ impl Region {
         }
         let founders: BTreeMap<u64, Founder> =
             region.nodes.values().map(|node| (node.id().0, node.founder())).collect();
-        let founded = founding::plan(founders, 7, 1);
+        let founded = founding::plan(founders, cluster, 1);
         for node in region.nodes.values() {
             node.found(&founded).await.unwrap();
         }
         region.is_ready().await;
-        make_table(region.node(1)).await;
         region
     }
 

@@ -1,7 +1,7 @@
 //! Which admin call a path and a body mean.
 
 use http::{Method, Uri};
-use meridian_api::admin::AdminCall;
+use meridian_api::admin::{AdminCall, ArchivedSource};
 use serde_json::Value;
 
 /// What a request wants done.
@@ -42,6 +42,8 @@ fn reading(path: &[&str], query: &Query<'_>) -> Result<AdminCall, Unroutable> {
         ["admin", "tables"] => AdminCall::Tables,
         ["admin", "regions"] => AdminCall::Regions,
         ["admin", "lag"] => AdminCall::Lag,
+        ["admin", "archive"] => AdminCall::Archived,
+        ["admin", "restoring", table] => AdminCall::Restoring { table: table.to_owned() },
         ["admin", "conflicts", table] => AdminCall::Conflicts { table: table.to_owned() },
         ["admin", "digest", table] => {
             AdminCall::Digest { table: table.to_owned(), partition: query.number("partition")? }
@@ -85,6 +87,25 @@ fn doing(path: &[&str], body: &Value) -> Result<AdminCall, Unroutable> {
             target: body.get("target").and_then(Value::as_str).map(str::to_owned),
             abort: body.get("abort").and_then(Value::as_bool).unwrap_or(false),
         },
+        ["admin", "restore"] => AdminCall::Restore {
+            from: archived_source(body)?,
+            to: needed_text(body, "to")?,
+            at_ms: number(body, "at_ms")?,
+            all_settings: flag(body, "all_settings")?,
+        },
+        ["admin", "compare"] => AdminCall::Compare {
+            from: archived_source(body)?,
+            restored: needed_text(body, "restored")?,
+            partition: needed_number(body, "partition")?,
+            at_ms: needed_number(body, "at_ms")?,
+        },
+        ["admin", "table", "swap"] => AdminCall::TableSwap {
+            first: needed_text(body, "first")?,
+            second: needed_text(body, "second")?,
+        },
+        ["admin", "table", "drop-restored"] => {
+            AdminCall::DropRestored { table: needed_text(body, "table")? }
+        }
         ["admin", "node", "start"] => AdminCall::NodeStart { node: node(body)? },
         ["admin", "node", "add"] => AdminCall::NodeAdd { node: node(body)? },
         ["admin", "node", "drain"] => AdminCall::NodeDrain { node: node(body)? },
@@ -97,8 +118,42 @@ fn invalid(text: &str) -> Unroutable {
     Unroutable::Invalid(text.to_owned())
 }
 
+fn archived_source(body: &Value) -> Result<ArchivedSource, Unroutable> {
+    Ok(ArchivedSource {
+        source: needed_text(body, "source")?,
+        is_backup: flag(body, "backup")?,
+        cluster: text(body, "cluster")?,
+        region: text(body, "region")?,
+    })
+}
+
 fn node(body: &Value) -> Result<u64, Unroutable> {
-    number(body, "node")?.ok_or_else(|| invalid("`node` is needed"))
+    needed_number(body, "node")
+}
+
+fn needed_number(body: &Value, name: &str) -> Result<u64, Unroutable> {
+    number(body, name)?.ok_or_else(|| invalid(&format!("`{name}` is needed")))
+}
+
+fn needed_text(body: &Value, name: &str) -> Result<String, Unroutable> {
+    text(body, name)?.ok_or_else(|| invalid(&format!("`{name}` is needed")))
+}
+
+fn text(body: &Value, name: &str) -> Result<Option<String>, Unroutable> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(invalid(&format!("`{name}` must be a text"))),
+    }
+}
+
+/// False when absent.
+fn flag(body: &Value, name: &str) -> Result<bool, Unroutable> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(_) => Err(invalid(&format!("`{name}` must be true or false"))),
+    }
 }
 
 fn number(body: &Value, name: &str) -> Result<Option<u64>, Unroutable> {

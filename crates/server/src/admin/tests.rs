@@ -6,7 +6,7 @@ use crate::listener::{HttpServer, ListenLimits};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::Full;
-use meridian_api::admin::AdminCall;
+use meridian_api::admin::{AdminCall, ArchivedSource};
 use tokio::net::TcpListener;
 
 /// Answers with the call as it understood it.
@@ -68,6 +68,11 @@ fn refusal(result: Result<Value, CallError>) -> (u16, String) {
     }
 }
 
+fn source(name: &str, is_backup: bool, region: Option<&str>) -> ArchivedSource {
+    let region = region.map(str::to_owned);
+    ArchivedSource { source: name.to_owned(), is_backup, cluster: None, region }
+}
+
 #[tokio::test]
 async fn calls_reach_the_backend() {
     let running = start(None).await;
@@ -76,6 +81,8 @@ async fn calls_reach_the_backend() {
         ("/admin/status", AdminCall::Status),
         ("/admin/tables", AdminCall::Tables),
         ("/admin/regions", AdminCall::Regions),
+        ("/admin/archive", AdminCall::Archived),
+        ("/admin/restoring/t", AdminCall::Restoring { table: "t".to_owned() }),
         ("/admin/conflicts/a%2Eb", AdminCall::Conflicts { table: "a.b".to_owned() }),
         (
             "/admin/digest/t?partition=17",
@@ -114,6 +121,36 @@ async fn calls_reach_the_backend() {
             AdminCall::RegionEvacuate { region, target: Some("a".to_owned()), abort: false },
         ),
         ("node/drain", json!({"node": 3}), AdminCall::NodeDrain { node: 3 }),
+        (
+            "restore",
+            json!({"source": "t", "to": "u", "at_ms": 5, "all_settings": true, "region": "r"}),
+            AdminCall::Restore {
+                from: source("t", false, Some("r")),
+                to: "u".to_owned(),
+                at_ms: Some(5),
+                all_settings: true,
+            },
+        ),
+        (
+            "compare",
+            json!({"source": "7", "backup": true, "restored": "u", "partition": 17, "at_ms": 5}),
+            AdminCall::Compare {
+                from: source("7", true, None),
+                restored: "u".to_owned(),
+                partition: 17,
+                at_ms: 5,
+            },
+        ),
+        (
+            "table/swap",
+            json!({"first": "t", "second": "u"}),
+            AdminCall::TableSwap { first: "t".to_owned(), second: "u".to_owned() },
+        ),
+        (
+            "table/drop-restored",
+            json!({"table": "u"}),
+            AdminCall::DropRestored { table: "u".to_owned() },
+        ),
     ] {
         let answer = client.post(&format!("/admin/{path}"), &body).await.unwrap();
         assert_eq!(answer, json!(format!("{call:?}")), "{path}");
@@ -133,6 +170,19 @@ async fn refusals_carry_a_status_and_a_text() {
     assert_eq!(refusal(removed), (409, "not drained".to_owned()));
     let wrong = client.post("/admin/node/add", &json!({"node": "x"})).await;
     assert_eq!(refusal(wrong), (400, "`node` must be a whole number".to_owned()));
+    for (body, why) in [
+        (json!({"to": "u"}), "`source` is needed"),
+        (json!({"source": "t"}), "`to` is needed"),
+        (json!({"source": 1, "to": "u"}), "`source` must be a text"),
+        (
+            json!({"source": "t", "to": "u", "all_settings": 1}),
+            "`all_settings` must be true or false",
+        ),
+        (json!({"source": "t", "to": "u", "at_ms": "x"}), "`at_ms` must be a whole number"),
+    ] {
+        let wrong = client.post("/admin/restore", &body).await;
+        assert_eq!(refusal(wrong), (400, why.to_owned()));
+    }
 }
 
 #[tokio::test]

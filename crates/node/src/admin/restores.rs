@@ -1,0 +1,305 @@
+//! What an archive holds, tables that are filled from it, and tables that change names.
+
+use super::unavailable;
+use crate::archive::catalogue::{Archived, Content, content, subject};
+use crate::archive::objects::{ObjectError, Objects};
+use crate::backend::TableOrigin;
+use crate::node::Node;
+use meridian_api::admin::{AdminError, ArchivedSource};
+use meridian_api::backend::{Backend, ChangeError};
+use meridian_api::backups::Restorable;
+use meridian_api::restores::restored_as_usual;
+use meridian_archive::{Subject, TableMeta};
+use meridian_base::{BackupId, TableId};
+use meridian_control::region::{
+    AllSettings, ArchiveOwner, Command, LaterSettings, OwnSettings, Refusal, RestoreSource,
+};
+use meridian_control::stored::Stored;
+use meridian_control::table::{TableDefinition, TableStatus};
+use meridian_control::time::iso_label;
+use meridian_wire::arn::table_arn;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A table or backup that was asked for and found.
+pub(super) struct Found {
+    pub(super) owner: ArchiveOwner,
+    pub(super) subject: Subject,
+    pub(super) objects: Arc<Objects>,
+}
+
+fn from_store(error: ObjectError) -> AdminError {
+    match error {
+        ObjectError::Archive(why) => AdminError::Refused(why.to_string()),
+        why @ (ObjectError::Store(_) | ObjectError::Silent) => unavailable(why),
+    }
+}
+
+fn no_archive() -> AdminError {
+    AdminError::Refused(
+        "this node keeps no archive: its configuration has neither archive_dir nor archive_url"
+            .to_owned(),
+    )
+}
+
+/// As the service's table names: 3 to 255 letters, digits, `_`, `-` and `.`.
+fn check_name(name: &str) -> Result<(), AdminError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if (3..=255).contains(&name.len()) && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(AdminError::Invalid(format!(
+        "`to`: {name} is no name of a table: 3 to 255 letters, digits, `_`, `-` and `.`"
+    )))
+}
+
+impl Node {
+    fn owner_of(&self, from: &ArchivedSource) -> Result<ArchiveOwner, AdminError> {
+        let own = self.own_archive().ok_or_else(|| unavailable("no cluster is founded yet"))?;
+        Ok(ArchiveOwner {
+            cluster: from.cluster.clone().unwrap_or(own.cluster),
+            region: from.region.clone().unwrap_or(own.region),
+        })
+    }
+
+    /// Everything that the store holds, as operators see it.
+    pub(crate) async fn archived_json(&self) -> Result<Value, AdminError> {
+        if !self.archive.is_kept() {
+            return Err(no_archive());
+        }
+        let mut all = Vec::new();
+        for owner in self.archive_owners().await.map_err(from_store)? {
+            all.extend(self.archived(&owner).await.map_err(from_store)?.iter().map(shown));
+        }
+        let own = self.own_archive();
+        Ok(json!({
+            "cluster": own.as_ref().map(|own| own.cluster.clone()),
+            "region": own.map(|own| own.region),
+            "archived": all,
+        }))
+    }
+
+    /// Finds what a restore is to be from. A live table is found by its name without a look at the
+    /// others.
+    pub(super) async fn archived_source(&self, from: &ArchivedSource) -> Result<Found, AdminError> {
+        if !self.archive.is_kept() {
+            return Err(no_archive());
+        }
+        let owner = self.owner_of(from)?;
+        let found = |subject| {
+            let objects = self.objects_in(owner.clone(), subject).ok_or_else(no_archive)?;
+            Ok(Found { owner: owner.clone(), subject, objects })
+        };
+        let live = self.control.region_state();
+        let live = live.tables().get(&from.source);
+        if Some(&owner) == self.own_archive().as_ref() && !from.is_backup && live.is_some() {
+            return live.map_or_else(|| Err(no_archive()), |table| found(Subject::Table(table.id)));
+        }
+        let number = from.source.parse().ok();
+        let fits = |one: &Archived| {
+            let named = one.content.as_ref().is_ok_and(|known| known.meta.name == from.source);
+            one.is_backup() == from.is_backup && (named || Some(one.number()) == number)
+        };
+        let mut fitting = self.archived(&owner).await.map_err(from_store)?;
+        fitting.retain(fits);
+        let (kind, ArchiveOwner { cluster, region }) =
+            (if from.is_backup { "backup" } else { "table" }, &owner);
+        match fitting.as_slice() {
+            [] => Err(AdminError::NotFound(format!(
+                "the archive of region {region} of cluster {cluster} has no {kind} {}",
+                from.source
+            ))),
+            [one] => found(subject(from.is_backup, one.number())),
+            several => {
+                let numbers: Vec<String> = several.iter().map(|o| o.number().to_string()).collect();
+                Err(AdminError::Invalid(format!(
+                    "`source`: there are several of the name {}; give the number of one: {}",
+                    from.source,
+                    numbers.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// Which times of what was found can be brought back, and what it was at one of them.
+    async fn content_at(
+        &self,
+        found: &Found,
+        at_ms: Option<u64>,
+    ) -> Result<(TableMeta, Restorable), AdminError> {
+        let content = content(&found.objects, at_ms.unwrap_or(u64::MAX)).await;
+        let none =
+            || AdminError::Refused("the archive can bring back no time of it yet".to_owned());
+        let Content { meta, times } = content.map_err(from_store)?.ok_or_else(none)?;
+        let mut times = times.ok_or_else(none)?;
+        let state = self.control.region_state();
+        let own = self.own_archive().is_some_and(|own| own == found.owner);
+        if let (Subject::Table(id), true) = (found.subject, own)
+            && let Some(recovery) = state.table_by_id(id).and_then(|table| table.own.recovery)
+        {
+            times.earliest_ms = times.earliest_ms.max(recovery.since_ms);
+        }
+        Ok((meta, times))
+    }
+
+    /// Makes a table and begins to fill it.
+    pub(crate) async fn begin_restore(
+        &self,
+        from: &ArchivedSource,
+        to: &str,
+        at_ms: Option<u64>,
+        all_settings: bool,
+    ) -> Result<Value, AdminError> {
+        check_name(to)?;
+        if let Some(table) = Backend::table(self, to) {
+            return Err(AdminError::Refused(format!(
+                "`to`: table {to} exists, {:?}",
+                table.status
+            )));
+        }
+        let found = self.archived_source(from).await?;
+        let (meta, times) = self.content_at(&found, at_ms).await?;
+        // A backup holds one moment, which is its last.
+        let at_ms = at_ms.filter(|_| !from.is_backup).unwrap_or(times.latest_ms);
+        if !(times.earliest_ms..=times.latest_ms).contains(&at_ms) {
+            return Err(AdminError::Invalid(format!(
+                "`at`: {}Z is not archived; what can be restored is {}Z to {}Z",
+                iso_label(at_ms),
+                iso_label(times.earliest_ms),
+                iso_label(times.latest_ms)
+            )));
+        }
+        let definition = TableDefinition::decode(&meta.definition).map_err(unavailable)?;
+        let (definition, own, later) = if all_settings {
+            let own = match meta.own.as_slice() {
+                [] => OwnSettings::default(),
+                own => OwnSettings::decode(own).map_err(unavailable)?,
+            };
+            let AllSettings { definition, own, later } = AllSettings::of(&definition, &own);
+            (definition, own, later)
+        } else {
+            let restored = restored_as_usual(&definition);
+            let restored =
+                restored.map_err(|why| AdminError::Refused(why.message().unwrap_or_default()))?;
+            (restored, Vec::new(), LaterSettings::default())
+        };
+        let (table, backup) = match found.subject {
+            Subject::Table(id) => (id, None),
+            Subject::Backup(id) => (own_backup(self, id).unwrap_or_default(), Some(id)),
+        };
+        let source = RestoreSource {
+            table_arn: table_arn(&found.owner.region, &meta.name),
+            owner: Some(found.owner).filter(|owner| Some(owner) != self.own_archive().as_ref()),
+            table,
+            table_name: meta.name,
+            backup_arn: None,
+            backup,
+            at_ms,
+            later,
+        };
+        let made = self.make_table(to, definition, TableOrigin::Restore(source, own)).await;
+        made.map_err(not_made)?.map_err(|refusal| AdminError::Refused(refusal.to_string()))?;
+        let partitions: Vec<u64> = meta.partitions.iter().map(|part| part.partition.0).collect();
+        Ok(json!({
+            "table": to,
+            "at": format!("{}Z", iso_label(at_ms)),
+            "at_ms": at_ms,
+            "partitions": partitions,
+        }))
+    }
+
+    /// How far a table is restored.
+    pub(crate) fn restoring_json(&self, table: &str) -> Result<Value, AdminError> {
+        let record = self.restored_table(table)?;
+        let restored = record.restore.as_ref().and_then(|restore| restore.restored());
+        let pending = record.restore.as_ref().map_or(0, |restore| restore.pending.len());
+        Ok(json!({
+            "table": table,
+            "status": format!("{:?}", record.status),
+            "partitions": record.partitions.len(),
+            "partitions_pending": pending,
+            "items": restored.map(|restored| restored.items),
+            "bytes": restored.map(|restored| restored.bytes),
+            "bytes_total": restored.map(|restored| restored.bytes_total),
+        }))
+    }
+
+    fn restored_table(
+        &self,
+        name: &str,
+    ) -> Result<Arc<meridian_control::region::TableRecord>, AdminError> {
+        let table = Backend::table(self, name);
+        let table =
+            table.ok_or_else(|| AdminError::NotFound(format!("there is no table {name}")))?;
+        if table.restore.is_none() {
+            return Err(AdminError::Refused(format!("table {name} was not restored")));
+        }
+        Ok(table)
+    }
+
+    /// Deletes a table that was restored, also one that is still CREATING.
+    pub(crate) async fn drop_restored(&self, name: &str) -> Result<Value, AdminError> {
+        self.restored_table(name)?;
+        let command = Command::DeleteTable { name: name.to_owned(), force: true, backup_ms: None };
+        super::refused(self.control.region(&command).await)?;
+        Ok(json!({"table": name, "status": format!("{:?}", TableStatus::Deleting)}))
+    }
+
+    /// Two tables change their names.
+    pub(crate) async fn table_swap(&self, first: &str, second: &str) -> Result<Value, AdminError> {
+        let (one, other) = (first.to_owned(), second.to_owned());
+        let done = self.control.region(&Command::SwapTables { first: one, second: other }).await;
+        let why = |refusal: Refusal| match refusal {
+            Refusal::TableNotFound => {
+                AdminError::NotFound(format!("there is no table {first}, or no table {second}"))
+            }
+            Refusal::Replicated => AdminError::Refused(
+                "a table with replicas in other regions keeps its name: take its replicas away \
+                 first, and add them again afterwards"
+                    .to_owned(),
+            ),
+            refusal => AdminError::Refused(refusal.to_string()),
+        };
+        done.map_err(unavailable)?.map_err(why)?;
+        let state = self.control.region_state();
+        let id = |name: &str| state.tables().get(name).map(|table| table.id.0);
+        Ok(json!({"tables": [
+            {"table": first, "id": id(first)},
+            {"table": second, "id": id(second)},
+        ]}))
+    }
+}
+
+fn not_made(error: ChangeError) -> AdminError {
+    match error {
+        ChangeError::Region(refusal) => AdminError::Refused(refusal.to_string()),
+        ChangeError::Global(refusal) => AdminError::Refused(refusal.to_string()),
+        ChangeError::Backend(error) => unavailable(error),
+    }
+}
+
+fn shown(one: &Archived) -> Value {
+    let time = |ms: u64| format!("{}Z", iso_label(ms));
+    let (content, error) = match &one.content {
+        Ok(content) => (Some(content), None),
+        Err(why) => (None, Some(why)),
+    };
+    let times = content.and_then(|content| content.times);
+    json!({
+        "cluster": one.owner.cluster,
+        "region": one.owner.region,
+        "kind": if one.is_backup() { "backup" } else { "table" },
+        "number": one.number(),
+        "name": content.map(|content| content.meta.name.clone()),
+        "partitions": content.map(|content| content.meta.partitions.len()),
+        "earliest": times.map(|times| time(times.earliest_ms)),
+        "latest": times.map(|times| time(times.latest_ms)),
+        "latest_ms": times.map(|times| times.latest_ms),
+        "error": error,
+    })
+}
+
+/// The backup of that number, of this region.
+pub(super) fn own_backup(node: &Node, id: BackupId) -> Option<TableId> {
+    node.control.region_state().all_backups().get(&id).map(|backup| backup.table)
+}

@@ -1,0 +1,108 @@
+//! What an object store holds of which tables and backups, read from the store alone: also of clusters
+//! that are gone.
+//!
+//! Tested by `cluster_tests/catalogue.rs`.
+
+use super::objects::{ObjectError, Objects, folders};
+use super::reading::archived_times;
+use crate::node::Node;
+use meridian_api::backups::Restorable;
+use meridian_archive::{Prefix, Subject, TableMeta};
+use meridian_base::{BackupId, TableId};
+use meridian_control::region::ArchiveOwner;
+use std::sync::Arc;
+
+/// A table, or a backup, that an archive holds.
+pub struct Archived {
+    /// Whose archive it is in.
+    pub owner: ArchiveOwner,
+    /// Which one.
+    pub subject: Subject,
+    /// What it was last, and which of its times can be brought back; or why that cannot be told.
+    pub content: Result<Content, String>,
+}
+
+/// What the archive tells of a table or backup.
+pub struct Content {
+    /// What it was last.
+    pub meta: TableMeta,
+    /// Which of its times can be brought back; none as long as a partition has none.
+    pub times: Option<Restorable>,
+}
+
+impl Archived {
+    /// The number of the table or backup.
+    pub fn number(&self) -> u64 {
+        match self.subject {
+            Subject::Table(id) => id.0,
+            Subject::Backup(id) => id.0,
+        }
+    }
+
+    /// True for a backup, false for a table.
+    pub fn is_backup(&self) -> bool {
+        matches!(self.subject, Subject::Backup(_))
+    }
+}
+
+/// The times of what the objects hold, as of what they say it was at a time.
+pub async fn content(objects: &Objects, at_ms: u64) -> Result<Option<Content>, ObjectError> {
+    let Some(meta) = objects.meta(at_ms).await? else { return Ok(None) };
+    let partitions = meta.partitions.iter().map(|part| part.partition);
+    let times = archived_times(objects, partitions).await?;
+    Ok(Some(Content { meta, times }))
+}
+
+impl Node {
+    /// Whose archives the store holds. Without an archive there are none.
+    pub(crate) async fn archive_owners(&self) -> Result<Vec<ArchiveOwner>, ObjectError> {
+        let Some(options) = &self.archive.options else { return Ok(Vec::new()) };
+        let mut owners = Vec::new();
+        for cluster in folders(&options.store, "").await? {
+            for region in folders(&options.store, &cluster).await? {
+                owners.push(ArchiveOwner { cluster: cluster.clone(), region });
+            }
+        }
+        Ok(owners)
+    }
+
+    /// Everything that somebody's archive holds: tables, then backups, by number.
+    pub(crate) async fn archived(
+        &self,
+        owner: &ArchiveOwner,
+    ) -> Result<Vec<Archived>, ObjectError> {
+        let Some(options) = &self.archive.options else { return Ok(Vec::new()) };
+        let of = |subject| Prefix {
+            cluster: owner.cluster.clone(),
+            region: owner.region.clone(),
+            subject,
+        };
+        let mut subjects = Vec::new();
+        for kind in ["tables", "backups"] {
+            let at = format!("{}/{}/{kind}", owner.cluster, owner.region);
+            for number in folders(&options.store, &at).await? {
+                subjects.extend(Prefix::parse(&format!("{at}/{number}")).map(|one| one.subject));
+            }
+        }
+        subjects.sort_unstable();
+        let mut found = Vec::new();
+        for subject in subjects {
+            let objects =
+                Objects::new(Arc::clone(&options.store), options.key.clone(), of(subject));
+            let content = match content(&objects, u64::MAX).await {
+                Ok(Some(content)) => Ok(content),
+                // Being made, or the rest of one whose removal was cut off.
+                Ok(None) => continue,
+                Err(ObjectError::Archive(why)) => Err(why.to_string()),
+                Err(why @ (ObjectError::Store(_) | ObjectError::Silent)) => return Err(why),
+            };
+            found.push(Archived { owner: owner.clone(), subject, content });
+        }
+        Ok(found)
+    }
+}
+
+/// The table or backup of that number.
+pub fn subject(is_backup: bool, number: u64) -> Subject {
+    if is_backup { Subject::Backup(BackupId(number)) } else { Subject::Table(TableId(number)) }
+}
