@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::backups::Restorable;
+use crate::backups::{ArchivedTable, Restorable};
 use crate::streams::{StreamPage, StreamRead};
 use crate::transact::{TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome};
 use async_trait::async_trait;
@@ -169,6 +169,14 @@ pub trait Backend: Send + Sync {
 
     /// Returns which times of a table the archive can bring back; none while it can bring back none.
     async fn restorable(&self, table: &TableRecord) -> Result<Option<Restorable>, BackendError>;
+
+    /// Returns the newest table of that name of another region, as far as this region's object store
+    /// has that region's archive; none where it has nothing of it.
+    async fn archived_in(
+        &self,
+        region: &str,
+        table: &str,
+    ) -> Result<Option<ArchivedTable>, BackendError>;
 
     /// Makes a table and begins to fill it from the archive; returns it CREATING.
     async fn restore_table(

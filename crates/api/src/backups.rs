@@ -8,8 +8,9 @@
 
 use std::sync::Arc;
 
-use meridian_control::region::{Recovery, TableRecord};
-use meridian_control::table::TableStatus;
+use meridian_base::TableId;
+use meridian_control::region::{ArchiveOwner, Recovery, TableRecord};
+use meridian_control::table::{TableDefinition, TableStatus};
 use meridian_wire::ApiError;
 use meridian_wire::json::Object;
 
@@ -26,6 +27,19 @@ pub struct Restorable {
     pub earliest_ms: u64,
     /// The latest, ms since the Unix epoch.
     pub latest_ms: u64,
+}
+
+/// A table of another region, as that region's archive has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedTable {
+    /// Whose archive it is.
+    pub owner: ArchiveOwner,
+    /// Its id.
+    pub id: TableId,
+    /// What it is.
+    pub definition: TableDefinition,
+    /// Which times can be brought back; none while there is none.
+    pub times: Option<Restorable>,
 }
 
 /// Finds a table that the backup operations know: neither being restored nor being deleted.

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use meridian_api::backend::{
     Backend, BackendError, ChangeError, Consistency, ReplicaChange, Size, TableSize,
 };
-use meridian_api::backups::Restorable;
+use meridian_api::backups::{ArchivedTable, Restorable};
 use meridian_api::capacity::{Consumed, read_units};
 use meridian_api::streams::{StreamPage, StreamRead};
 use meridian_api::transact::{
@@ -332,6 +332,14 @@ impl Backend for Node {
 
     async fn restorable(&self, table: &TableRecord) -> Result<Option<Restorable>, BackendError> {
         Node::restorable(self, table).await
+    }
+
+    async fn archived_in(
+        &self,
+        region: &str,
+        table: &str,
+    ) -> Result<Option<ArchivedTable>, BackendError> {
+        Node::archived_in(self, region, table).await
     }
 
     async fn restore_table(

@@ -14,14 +14,15 @@
 use std::sync::Arc;
 
 use meridian_control::region::{LaterSettings, Refusal, RestoreSource, TableRecord};
+use meridian_control::table::TableDefinition;
 use meridian_control::time::iso_label;
-use meridian_wire::arn::table_arn;
+use meridian_wire::arn::{arn_region, table_arn};
 use meridian_wire::{ApiError, Fields, table_name};
 
 use crate::backend::{Backend, ChangeError, TableSize};
-use crate::backups::Restorable;
+use crate::backups::{ArchivedTable, Restorable};
 use crate::context::RequestContext;
-use crate::errors::{change, invalid, invalid_parameter};
+use crate::errors::{backend as unanswered, change, invalid, invalid_parameter};
 use crate::moments::milliseconds;
 use crate::restores::{Overrides, taken};
 use crate::{backups, describe, unbuilt};
@@ -39,24 +40,15 @@ pub async fn run(
     mut fields: Fields,
 ) -> Result<Vec<u8>, ApiError> {
     let asked = asked(&mut fields)?;
-    let source = source(backend, &mut fields)?;
+    let source = source(backend, context, &mut fields).await?;
     unbuilt::parameters(&fields, &["VectorIndexOverride"])?;
-    let at_ms = moment(backend, &source, &asked).await?;
-    let definition = Overrides::take(&mut fields)?.applied_to(&source.definition)?;
+    let at_ms = moment(&source, backend, &asked).await?;
+    let definition = Overrides::take(&mut fields)?.applied_to(source.definition())?;
     let target = fields.take_text("TargetTableName").unwrap_or_default();
     if let Some(table) = backend.table(&target) {
         return Err(taken(&target, Some(&table)));
     }
-    let from = RestoreSource {
-        owner: None,
-        table: source.id,
-        table_name: source.name.clone(),
-        table_arn: table_arn(&context.region, &source.name),
-        backup_arn: None,
-        backup: None,
-        at_ms,
-        later: LaterSettings::default(),
-    };
+    let from = source.restored_at(context, at_ms);
     let table = match backend.restore_table(&target, definition, from).await {
         Ok(table) => table,
         Err(ChangeError::Region(Refusal::TableExists { .. })) => {
@@ -84,8 +76,71 @@ fn asked(fields: &mut Fields) -> Result<Asked, ApiError> {
     }
 }
 
-/// The source's region and account are not looked at: after a region was left, programs still name it.
-fn source(backend: &dyn Backend, fields: &mut Fields) -> Result<Arc<TableRecord>, ApiError> {
+/// What is restored.
+enum Source {
+    /// A table of this region.
+    Here(Arc<TableRecord>),
+    /// A table of that name of another region, whose archive is in the same object store.
+    Elsewhere(String, ArchivedTable),
+}
+
+impl Source {
+    fn name(&self) -> &str {
+        match self {
+            Source::Here(table) => &table.name,
+            Source::Elsewhere(name, _) => name,
+        }
+    }
+
+    fn definition(&self) -> &TableDefinition {
+        match self {
+            Source::Here(table) => &table.definition,
+            Source::Elsewhere(_, table) => &table.definition,
+        }
+    }
+
+    /// Which of its times can be brought back.
+    async fn window(&self, backend: &dyn Backend) -> Result<Option<Restorable>, ApiError> {
+        let table = match self {
+            Source::Here(table) => table,
+            Source::Elsewhere(_, table) => return Ok(table.times),
+        };
+        let recovery = table.own.recovery.ok_or_else(|| {
+            ApiError::PointInTimeRecoveryUnavailable(format!(
+                "Point in time recovery is not enabled for table '{}'",
+                table.name
+            ))
+        })?;
+        backups::window(backend, table, recovery).await
+    }
+
+    fn restored_at(&self, context: &RequestContext, at_ms: u64) -> RestoreSource {
+        let (owner, region, table) = match self {
+            Source::Here(table) => (None, &context.region, table.id),
+            Source::Elsewhere(_, table) => {
+                (Some(table.owner.clone()), &table.owner.region, table.id)
+            }
+        };
+        RestoreSource {
+            table_arn: table_arn(region, self.name()),
+            owner,
+            table,
+            table_name: self.name().to_owned(),
+            backup_arn: None,
+            backup: None,
+            at_ms,
+            later: LaterSettings::default(),
+        }
+    }
+}
+
+/// Finds the source. An ARN of another region means the table there if its archive can be read here; if
+/// not, the table of that name here: after a region was left, programs still name it.
+async fn source(
+    backend: &dyn Backend,
+    context: &RequestContext,
+    fields: &mut Fields,
+) -> Result<Source, ApiError> {
     let stated = (fields.take_text("SourceTableName"), fields.take_text("SourceTableArn"));
     match stated {
         (Some(_), Some(_)) => Err(invalid(
@@ -95,32 +150,33 @@ fn source(backend: &dyn Backend, fields: &mut Fields) -> Result<Arc<TableRecord>
             Err(invalid("The parameter 'TableName' is required but was not present in the request"))
         }
         (Some(name), None) => {
-            backups::known(backend, &name).ok_or_else(|| backups::not_found(&name))
+            let found = backups::known(backend, &name);
+            found.map(Source::Here).ok_or_else(|| backups::not_found(&name))
         }
         (None, Some(arn)) => {
             if !arn.starts_with("arn:") {
                 return Err(invalid_parameter(format!("ARNs must start with 'arn:': {arn}")));
             }
-            let found = backups::known(backend, table_name(&arn));
+            let (name, region) = (table_name(&arn), arn_region(&arn));
+            let other =
+                region.filter(|region| *region != context.region && backend.has_region(region));
+            if let Some(region) = other {
+                let archived = backend.archived_in(region, name).await.map_err(unanswered)?;
+                if let Some(archived) = archived {
+                    return Ok(Source::Elsewhere(name.to_owned(), archived));
+                }
+            }
+            let found = backups::known(backend, name).map(Source::Here);
             found.ok_or_else(|| ApiError::TableNotFound("Table not found".to_owned()))
         }
     }
 }
 
-async fn moment(
-    backend: &dyn Backend,
-    source: &TableRecord,
-    asked: &Asked,
-) -> Result<u64, ApiError> {
-    let name = &source.name;
-    let recovery = source.own.recovery.ok_or_else(|| {
+async fn moment(source: &Source, backend: &dyn Backend, asked: &Asked) -> Result<u64, ApiError> {
+    let window = source.window(backend).await?.ok_or_else(|| {
         ApiError::PointInTimeRecoveryUnavailable(format!(
-            "Point in time recovery is not enabled for table '{name}'"
-        ))
-    })?;
-    let window = backups::window(backend, source, recovery).await?.ok_or_else(|| {
-        ApiError::PointInTimeRecoveryUnavailable(format!(
-            "The archive cannot bring back any time of table '{name}' yet. Please retry later"
+            "The archive cannot bring back any time of table '{}' yet. Please retry later",
+            source.name()
         ))
     })?;
     match asked {

@@ -1,9 +1,13 @@
 //! Point-in-time recovery: what the transcripts cannot show, because it differs by setting or time.
 
+use meridian_base::TableId;
+use meridian_control::region::ArchiveOwner;
 use meridian_wire::{ApiError, Operation};
 
 use super::memory::{Archive, Memory};
 use super::{ask, make_table};
+use crate::backend::Backend;
+use crate::backups::{ArchivedTable, Restorable};
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
@@ -83,4 +87,34 @@ async fn a_time_is_out_of_range_or_becomes_what_can_be_restored_of_its_second() 
     let body = r#"{"TableName":"restored"}"#;
     let shown = ask(&memory, Operation::DescribeTable, body).await.expect("it is there");
     assert!(shown.contains("ACTIVE") && !shown.contains("RestoreSummary"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_table_of_another_region_is_restored_from_that_regions_archive() {
+    let memory = Memory::default();
+    make_table(&memory, "source").await;
+    turn(&memory, ON).await.expect("recovery is on");
+    let here = memory.table("source").expect("it was made");
+    let ask_for = async |target: &str| {
+        let body = format!(
+            r#"{{"SourceTableArn":"arn:aws:dynamodb:us-test-1:000000000000:table/source","TargetTableName":"{target}",{LATEST}}}"#
+        );
+        ask(&memory, Operation::RestoreTableToPointInTime, &body).await.expect("it is restored");
+        memory
+            .table(target)
+            .and_then(|table| table.restore.clone())
+            .expect("it says from what")
+            .source
+    };
+    // Its archive is not in this region's object store: the table of that name here.
+    let source = ask_for("first").await;
+    assert_eq!((source.owner, source.table), (None, here.id));
+    let owner = ArchiveOwner { cluster: "c".to_owned(), region: "us-test-1".to_owned() };
+    let times = Some(Restorable { earliest_ms: 1_000, latest_ms: 5_500 });
+    let (id, definition) = (TableId(99), here.definition.clone());
+    let archived = ArchivedTable { owner: owner.clone(), id, definition, times };
+    *memory.elsewhere.lock().unwrap() = Some(("source".to_owned(), archived));
+    let source = ask_for("second").await;
+    assert_eq!((source.owner, source.table, source.at_ms), (Some(owner), TableId(99), 5_500));
+    assert_eq!(source.table_arn, "arn:aws:dynamodb:us-test-1:000000000000:table/source");
 }

@@ -27,7 +27,7 @@ use meridian_partition::{
 };
 
 use super::memory_jobs::{Buckets, items_of, run_export, run_import};
-use crate::backups::Restorable;
+use crate::backups::{ArchivedTable, Restorable};
 use crate::reads;
 use crate::streams::{StreamChange, StreamPage, StreamRead};
 use crate::transact::{
@@ -47,6 +47,8 @@ pub struct Memory {
     tokens: Mutex<BTreeMap<String, u64>>,
     changes: Mutex<BTreeMap<PartitionId, Vec<StreamChange>>>,
     archive: Mutex<Archive>,
+    /// A table that another region's archive has, and its name.
+    pub elsewhere: Mutex<Option<(String, ArchivedTable)>>,
     backed_up: Mutex<BTreeMap<BackupId, Items>>,
     holds: AtomicBool,
     pub buckets: Buckets,
@@ -81,6 +83,7 @@ impl Default for Memory {
             changes: Mutex::default(),
             backed_up: Mutex::default(),
             archive: Mutex::new(Archive::KeepsUp { before_ms: 0 }),
+            elsewhere: Mutex::default(),
             holds: AtomicBool::new(false),
             buckets: Buckets::default(),
             before_ms: Mutex::default(),
@@ -379,6 +382,17 @@ impl Backend for Memory {
                 Some(Restorable { earliest_ms: NOW_MS - before_ms, latest_ms: NOW_MS })
             }
         })
+    }
+
+    async fn archived_in(
+        &self,
+        region: &str,
+        table: &str,
+    ) -> Result<Option<ArchivedTable>, BackendError> {
+        let archived = self.elsewhere.lock().unwrap().clone();
+        let (name, archived) = archived.unzip();
+        let is_it = name.is_some_and(|name| name == table);
+        Ok(archived.filter(|one| is_it && one.owner.region == region))
     }
 
     async fn restore_table(

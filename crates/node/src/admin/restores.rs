@@ -42,6 +42,10 @@ fn no_archive() -> AdminError {
     )
 }
 
+fn nothing_yet() -> AdminError {
+    AdminError::Refused("the archive can bring back no time of it yet".to_owned())
+}
+
 /// As the service's table names: 3 to 255 letters, digits, `_`, `-` and `.`.
 fn check_name(name: &str) -> Result<(), AdminError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
@@ -134,10 +138,20 @@ impl Node {
         let mut times = times.ok_or_else(none)?;
         let state = self.control.region_state();
         let own = self.own_archive().is_some_and(|own| own == found.owner);
-        if let (Subject::Table(id), true) = (found.subject, own)
-            && let Some(recovery) = state.table_by_id(id).and_then(|table| table.own.recovery)
-        {
-            times.earliest_ms = times.earliest_ms.max(recovery.since_ms);
+        match found.subject {
+            Subject::Table(id) if own => {
+                let table = state.table_by_id(id);
+                let since_ms = table.and_then(|table| table.own.recovery).map(|on| on.since_ms);
+                times.earliest_ms = times.earliest_ms.max(since_ms.unwrap_or_default());
+            }
+            // It holds one moment. Where nobody knows it any more, that is the last that all of its
+            // partitions have, a second after it at most.
+            Subject::Backup(id) => {
+                let known = state.all_backups().get(&id).filter(|_| own);
+                times.latest_ms = known.map_or(times.latest_ms, |backup| backup.at_ms);
+                times.earliest_ms = times.latest_ms;
+            }
+            Subject::Table(_) => {}
         }
         Ok((meta, times))
     }
@@ -159,8 +173,10 @@ impl Node {
         }
         let found = self.archived_source(from).await?;
         let (meta, times) = self.content_at(&found, at_ms).await?;
-        // A backup holds one moment, which is its last.
-        let at_ms = at_ms.filter(|_| !from.is_backup).unwrap_or(times.latest_ms);
+        if times.earliest_ms > times.latest_ms {
+            return Err(nothing_yet());
+        }
+        let at_ms = at_ms.unwrap_or(times.latest_ms);
         if !(times.earliest_ms..=times.latest_ms).contains(&at_ms) {
             return Err(AdminError::Invalid(format!(
                 "`at`: {}Z is not archived; what can be restored is {}Z to {}Z",

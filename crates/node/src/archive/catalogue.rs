@@ -6,10 +6,13 @@
 use super::objects::{ObjectError, Objects, folders};
 use super::reading::archived_times;
 use crate::node::Node;
-use meridian_api::backups::Restorable;
+use meridian_api::backend::BackendError;
+use meridian_api::backups::{ArchivedTable, Restorable};
 use meridian_archive::{Prefix, Subject, TableMeta};
 use meridian_base::{BackupId, TableId};
 use meridian_control::region::ArchiveOwner;
+use meridian_control::stored::Stored;
+use meridian_control::table::TableDefinition;
 use std::sync::Arc;
 
 /// A table, or a backup, that an archive holds.
@@ -99,6 +102,29 @@ impl Node {
             found.push(Archived { owner: owner.clone(), subject, content });
         }
         Ok(found)
+    }
+}
+
+impl Node {
+    /// The newest table of that name in the archive of another region of this cluster.
+    pub(crate) async fn archived_in(
+        &self,
+        region: &str,
+        table: &str,
+    ) -> Result<Option<ArchivedTable>, BackendError> {
+        let Some(own) = self.own_archive() else { return Ok(None) };
+        let owner = ArchiveOwner { region: region.to_owned(), ..own };
+        let found = self.archived(&owner).await.map_err(|why| {
+            tracing::warn!(region, %why, "the archive of another region cannot be read");
+            BackendError::Internal
+        })?;
+        let newest = found.into_iter().filter(|one| !one.is_backup()).rev().find_map(|one| {
+            let content = one.content.ok().filter(|content| content.meta.name == table)?;
+            let definition = TableDefinition::decode(&content.meta.definition).ok()?;
+            let Subject::Table(id) = one.subject else { return None };
+            Some(ArchivedTable { owner: one.owner, id, definition, times: content.times })
+        });
+        Ok(newest)
     }
 }
 
