@@ -70,6 +70,13 @@ pub enum AdminCall {
     },
     /// Everything that the archive's object store holds, of whichever clusters and regions.
     Archived,
+    /// Wraps the data keys of an archive that older master keys wrapped with the newest.
+    Rewrap {
+        /// Of the archive of this cluster, by its id; this one when absent.
+        cluster: Option<String>,
+        /// Of this region; this one when absent.
+        region: Option<String>,
+    },
     /// Makes a table and begins to fill it from an archive.
     Restore {
         /// What it is filled from.

@@ -58,11 +58,12 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// The key of the operator, which wraps data keys.
+/// The key of the operator, which wraps data keys; with those that it came after, which only unwrap.
 #[derive(Clone)]
 pub struct MasterKey {
     secret: [u8; KEY_BYTES],
     id: KeyId,
+    older: Vec<MasterKey>,
 }
 
 impl MasterKey {
@@ -71,7 +72,7 @@ impl MasterKey {
         let digest: [u8; 32] = Sha256::digest(secret).into();
         let mut id = [0; ID_BYTES];
         id.copy_from_slice(&digest[..ID_BYTES]);
-        MasterKey { secret, id: KeyId(id) }
+        MasterKey { secret, id: KeyId(id), older: Vec::new() }
     }
 
     /// Reads the content of a key file: 64 hexadecimal digits, or 32 bytes in base64 (padded or
@@ -82,6 +83,12 @@ impl MasterKey {
             .or_else(|| BASE64.decode(text).ok()?.try_into().ok())
             .map(MasterKey::new)
             .ok_or_else(|| ArchiveError::MasterKeyText { characters: text.chars().count() })
+    }
+
+    /// The same, which also opens what older keys wrapped.
+    #[must_use]
+    pub fn after(self, older: Vec<MasterKey>) -> Self {
+        MasterKey { older, ..self }
     }
 
     /// Names this key without telling it.
@@ -103,8 +110,19 @@ impl MasterKey {
         out
     }
 
+    /// The master key that wrapped a data key; `object` is its name, for errors: `Damaged`.
+    pub fn wrapper_of(object: &str, bytes: &[u8]) -> Result<KeyId, ArchiveError> {
+        let body = crate::body::checked(object, bytes, MAGIC, FORMAT)?;
+        let id = body.get(MAGIC.len() + 1..MAGIC.len() + 1 + ID_BYTES);
+        id.map(|id| KeyId(array(id))).ok_or_else(|| ArchiveError::Damaged {
+            object: object.to_owned(),
+            offset: bytes.len(),
+            what: "the bytes end early".to_owned(),
+        })
+    }
+
     /// Reads a wrapped data key; `object` is its name, for errors: `Damaged`, or `WrongKey` when
-    /// another master key wrapped it.
+    /// neither this master key nor an older one wrapped it.
     pub fn unwrap(&self, object: &str, bytes: &[u8]) -> Result<DataKey, ArchiveError> {
         let damaged = |offset, what: &str| ArchiveError::Damaged {
             object: object.to_owned(),
@@ -117,11 +135,11 @@ impl MasterKey {
         let needed = KeyId(array(reader.take(ID_BYTES).map_err(short)?));
         let number = reader.u32().map_err(short)?;
         let nonce = array(reader.take(NONCE_BYTES).map_err(short)?);
-        if needed != self.id {
-            return Err(ArchiveError::WrongKey { needed, given: self.id });
-        }
+        let mut keys = std::iter::once(self).chain(&self.older);
+        let key = keys.find(|key| key.id == needed);
+        let key = key.ok_or(ArchiveError::WrongKey { needed, given: self.id })?;
         let header = body.get(..HEADER_BYTES).unwrap_or_default();
-        decrypt(&self.secret, nonce, reader.rest(), header)
+        decrypt(&key.secret, nonce, reader.rest(), header)
             .and_then(|plain| plain.try_into().ok())
             .map(|secret| DataKey { number, secret })
             .ok_or_else(|| damaged(HEADER_BYTES, "the master key does not open it"))

@@ -173,6 +173,7 @@ mod tests {
             "admin conflicts t",
             "admin lag",
             "admin archive list --in us-east-1",
+            "admin archive rewrap",
             "admin archive rebuild --from-cluster 0000000000000007 --from-region us-east-1 \
              --at 2026-11-28T07:30:59.250Z --table music --table films",
             "admin restore music music-restored --at 2026-11-28T07:30:59Z --all-settings",

@@ -49,6 +49,7 @@ impl AdminBackend for Node {
                 self.entries_json((&table, &index), partition, after.as_deref())
             }
             AdminCall::Archived => self.archived_json().await,
+            AdminCall::Rewrap { cluster, region } => self.rewrap(cluster, region).await,
             AdminCall::Restore { from, to, at_ms, all_settings } => {
                 self.begin_restore(&from, &to, at_ms, all_settings).await
             }

@@ -106,3 +106,19 @@ proptest! {
         let _ = MasterKey::parse(&String::from_utf8_lossy(&bytes));
     }
 }
+
+#[test]
+fn what_an_older_key_wrapped_is_opened_and_wrapped_again() {
+    let (old, new) = (MasterKey::new([1; 32]), MasterKey::new([2; 32]));
+    let wrapped = old.wrap(&DataKey::new(7, [9; 32]), [3; 12]);
+    assert_eq!(MasterKey::wrapper_of("k", &wrapped), Ok(old.id()));
+    let both = new.clone().after(vec![MasterKey::new([4; 32]), old]);
+    let key = both.unwrap("k", &wrapped).unwrap();
+    let again = both.wrap(&key, [5; 12]);
+    assert_eq!(MasterKey::wrapper_of("k", &again), Ok(new.id()), "it wraps with the newest only");
+    assert_eq!(
+        new.unwrap("k", &again).unwrap().encrypt([0; 12], b"x", b"y"),
+        key.encrypt([0; 12], b"x", b"y")
+    );
+    assert!(MasterKey::wrapper_of("k", &again[..20]).is_err());
+}

@@ -54,6 +54,17 @@ pub enum ArchiveCommand {
         #[command(flatten)]
         by: In,
     },
+    /// Wrap every data key that an older master key wrapped with the newest.
+    Rewrap {
+        /// In the archive of this cluster, by its id.
+        #[arg(long, value_name = "CLUSTER", requires = "from_region")]
+        from_cluster: Option<String>,
+        /// In the archive of this region.
+        #[arg(long, value_name = "REGION")]
+        from_region: Option<String>,
+        #[command(flatten)]
+        by: In,
+    },
     /// Make again every table of a region that is gone, with all settings, under its own name.
     Rebuild(RebuildArgs),
 }

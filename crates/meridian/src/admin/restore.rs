@@ -110,6 +110,17 @@ pub(super) async fn archive(
             }
             Ok(listed)
         }
+        ArchiveCommand::Rewrap { from_cluster, from_region, by } => {
+            let cluster = cluster.only(by.region.as_deref())?;
+            let body = json!({ "cluster": from_cluster, "region": from_region });
+            let answer = cluster.change("/admin/rewrap", &body, None).await?;
+            let failed = answer.get("failed").and_then(Value::as_array).map_or(0, Vec::len);
+            if failed > 0 {
+                output::result(shell.output, &answer, super::show::text);
+                bail!("the data keys of {failed} tables or backups were not wrapped again");
+            }
+            Ok(answer)
+        }
         ArchiveCommand::Rebuild(args) => {
             rebuild(&cluster.only(args.by.region.as_deref())?, args, shell).await
         }

@@ -58,11 +58,15 @@ fn check_name(name: &str) -> Result<(), AdminError> {
 }
 
 impl Node {
-    fn owner_of(&self, from: &ArchivedSource) -> Result<ArchiveOwner, AdminError> {
+    fn owner_of(
+        &self,
+        cluster: Option<String>,
+        region: Option<String>,
+    ) -> Result<ArchiveOwner, AdminError> {
         let own = self.own_archive().ok_or_else(|| unavailable("no cluster is founded yet"))?;
         Ok(ArchiveOwner {
-            cluster: from.cluster.clone().unwrap_or(own.cluster),
-            region: from.region.clone().unwrap_or(own.region),
+            cluster: cluster.unwrap_or(own.cluster),
+            region: region.unwrap_or(own.region),
         })
     }
 
@@ -83,13 +87,39 @@ impl Node {
         }))
     }
 
+    /// Wraps the data keys of somebody's archive with the newest master key.
+    pub(crate) async fn rewrap(
+        &self,
+        cluster: Option<String>,
+        region: Option<String>,
+    ) -> Result<Value, AdminError> {
+        if !self.archive.is_kept() {
+            return Err(no_archive());
+        }
+        let owner = self.owner_of(cluster, region)?;
+        let (mut keys, mut again, mut failed) = (0, 0, Vec::new());
+        for subject in self.archived_subjects(&owner).await.map_err(from_store)? {
+            let objects = self.objects_in(owner.clone(), subject).ok_or_else(no_archive)?;
+            match objects.rewrap().await {
+                Ok((all, wrapped)) => (keys, again) = (keys + all, again + wrapped),
+                Err(ObjectError::Archive(why)) => {
+                    failed.push(json!({"objects": objects.prefix(), "why": why.to_string()}));
+                }
+                Err(why @ (ObjectError::Store(_) | ObjectError::Silent)) => {
+                    return Err(unavailable(why));
+                }
+            }
+        }
+        Ok(json!({"data_keys": keys, "wrapped_again": again, "failed": failed}))
+    }
+
     /// Finds what a restore is to be from. A live table is found by its name without a look at the
     /// others.
     pub(super) async fn archived_source(&self, from: &ArchivedSource) -> Result<Found, AdminError> {
         if !self.archive.is_kept() {
             return Err(no_archive());
         }
-        let owner = self.owner_of(from)?;
+        let owner = self.owner_of(from.cluster.clone(), from.region.clone())?;
         let found = |subject| {
             let objects = self.objects_in(owner.clone(), subject).ok_or_else(no_archive)?;
             Ok(Found { owner: owner.clone(), subject, objects })

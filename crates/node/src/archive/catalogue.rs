@@ -13,7 +13,6 @@ use meridian_base::{BackupId, TableId};
 use meridian_control::region::ArchiveOwner;
 use meridian_control::stored::Stored;
 use meridian_control::table::TableDefinition;
-use std::sync::Arc;
 
 /// A table, or a backup, that an archive holds.
 pub struct Archived {
@@ -74,24 +73,9 @@ impl Node {
         &self,
         owner: &ArchiveOwner,
     ) -> Result<Vec<Archived>, ObjectError> {
-        let Some(options) = &self.archive.options else { return Ok(Vec::new()) };
-        let of = |subject| Prefix {
-            cluster: owner.cluster.clone(),
-            region: owner.region.clone(),
-            subject,
-        };
-        let mut subjects = Vec::new();
-        for kind in ["tables", "backups"] {
-            let at = format!("{}/{}/{kind}", owner.cluster, owner.region);
-            for number in folders(&options.store, &at).await? {
-                subjects.extend(Prefix::parse(&format!("{at}/{number}")).map(|one| one.subject));
-            }
-        }
-        subjects.sort_unstable();
         let mut found = Vec::new();
-        for subject in subjects {
-            let objects =
-                Objects::new(Arc::clone(&options.store), options.key.clone(), of(subject));
+        for subject in self.archived_subjects(owner).await? {
+            let Some(objects) = self.objects_in(owner.clone(), subject) else { break };
             let content = match content(&objects, u64::MAX).await {
                 Ok(Some(content)) => Ok(content),
                 // Being made, or the rest of one whose removal was cut off.
@@ -102,6 +86,23 @@ impl Node {
             found.push(Archived { owner: owner.clone(), subject, content });
         }
         Ok(found)
+    }
+
+    /// Which tables and backups somebody's archive holds anything of.
+    pub(crate) async fn archived_subjects(
+        &self,
+        owner: &ArchiveOwner,
+    ) -> Result<Vec<Subject>, ObjectError> {
+        let Some(options) = &self.archive.options else { return Ok(Vec::new()) };
+        let mut subjects = Vec::new();
+        for kind in ["tables", "backups"] {
+            let at = format!("{}/{}/{kind}", owner.cluster, owner.region);
+            for number in folders(&options.store, &at).await? {
+                subjects.extend(Prefix::parse(&format!("{at}/{number}")).map(|one| one.subject));
+            }
+        }
+        subjects.sort_unstable();
+        Ok(subjects)
     }
 }
 

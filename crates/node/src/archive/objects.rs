@@ -75,6 +75,11 @@ impl Objects {
         Objects { store, master, prefix, keys: Mutex::default() }
     }
 
+    /// What the names of all of them begin with.
+    pub fn prefix(&self) -> String {
+        self.prefix.to_string()
+    }
+
     /// An object's whole name.
     pub fn name_of(&self, name: &ObjectName) -> String {
         self.prefix.object(name)
@@ -118,6 +123,25 @@ impl Objects {
         let key = self.master.unwrap(&self.name_of(&name), &wrapped)?;
         self.keys.lock().expect("no holder panics").insert(number, key.clone());
         Ok(Some(key))
+    }
+
+    /// Wraps every data key that an older master key wrapped with the newest; gives how many there are,
+    /// and how many of them were wrapped again.
+    pub async fn rewrap(&self) -> Result<(u64, u64), ObjectError> {
+        let (mut all, mut again) = (0, 0);
+        for name in self.list("keys").await? {
+            let whole = self.name_of(&name);
+            let Some(wrapped) = self.read(&name).await? else { continue };
+            all += 1;
+            if MasterKey::wrapper_of(&whole, &wrapped)? == self.master.id() {
+                continue;
+            }
+            let key = self.master.unwrap(&whole, &wrapped)?;
+            let wrapped = self.master.wrap(&key, nonce());
+            within(self.store.put(&self.path(&name), wrapped.into())).await?;
+            again += 1;
+        }
+        Ok((all, again))
     }
 
     async fn read(&self, name: &ObjectName) -> Result<Option<Bytes>, ObjectError> {

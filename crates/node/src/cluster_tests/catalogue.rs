@@ -3,9 +3,11 @@
 use super::archive::{Content, content, delete, latest_ms};
 use super::region::Region;
 use super::testing::{eventually, put};
+use crate::archive::ArchiveOptions;
 use crate::node::Node;
 use meridian_api::admin::{AdminBackend, AdminCall, AdminError, ArchivedSource};
 use meridian_api::backend::Backend;
+use meridian_archive::MasterKey;
 use meridian_control::region::{OwnChange, Setting, TableSettings};
 use meridian_control::table::{StreamView, TableStatus};
 use meridian_model::{AttributeValue, Item, Key};
@@ -177,4 +179,43 @@ async fn a_restored_table_takes_the_name_of_its_source() {
     let old = node.table("good").unwrap();
     assert!(Node::restorable(node, &old).await.unwrap().is_some_and(|t| t.earliest_ms < at_ms));
     region.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_master_key_opens_everything_once_the_data_keys_are_wrapped_again() {
+    let region = Region::start(EngineKind::Memory).await;
+    let (now, _) = archived(&region).await;
+    let node = region.node(1);
+    let own = node.own_archive().unwrap();
+    let mut archive = region.archive.clone();
+    region.stop().await;
+
+    let old = std::mem::replace(&mut archive.key, MasterKey::new([8; 32]));
+    let blind = Region::found(EngineKind::Memory, 9, archive.clone()).await;
+    let listed = blind.node(1).call(AdminCall::Archived).await.unwrap();
+    let why = listed["archived"][0]["error"].as_str().unwrap();
+    assert!(why.contains("needs the master key"), "{why}");
+    let (cluster, name) = (Some(own.cluster.clone()), Some(own.region.clone()));
+    let rewrap = AdminCall::Rewrap { cluster: cluster.clone(), region: name.clone() };
+    let failed = blind.node(1).call(rewrap.clone()).await.unwrap();
+    assert_eq!(
+        (failed["wrapped_again"].as_u64(), failed["failed"].as_array().unwrap().len()),
+        (Some(0), 1)
+    );
+    blind.stop().await;
+
+    let both = ArchiveOptions { key: MasterKey::new([8; 32]).after(vec![old]), ..archive.clone() };
+    let seeing = Region::found(EngineKind::Memory, 10, both).await;
+    for wrapped_again in [1, 0] {
+        let done = seeing.node(1).call(rewrap.clone()).await.unwrap();
+        assert_eq!(done["wrapped_again"].as_u64(), Some(wrapped_again), "{done}");
+        assert_eq!(done["data_keys"].as_u64(), Some(1));
+    }
+    seeing.stop().await;
+
+    let new = Region::found(EngineKind::Memory, 11, archive).await;
+    let source = ArchivedSource { source: "t".to_owned(), is_backup: false, cluster, region: name };
+    restored(new.node(1), source, "again", None, true).await;
+    assert_eq!(content(new.node(1), "again", &now).await, now);
+    new.stop().await;
 }

@@ -87,6 +87,9 @@ fn doing(path: &[&str], body: &Value) -> Result<AdminCall, Unroutable> {
             target: body.get("target").and_then(Value::as_str).map(str::to_owned),
             abort: body.get("abort").and_then(Value::as_bool).unwrap_or(false),
         },
+        ["admin", "rewrap"] => {
+            AdminCall::Rewrap { cluster: text(body, "cluster")?, region: text(body, "region")? }
+        }
         ["admin", "restore"] => AdminCall::Restore {
             from: archived_source(body)?,
             to: needed_text(body, "to")?,

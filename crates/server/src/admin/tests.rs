@@ -132,6 +132,11 @@ async fn calls_reach_the_backend() {
             },
         ),
         (
+            "rewrap",
+            json!({"cluster": "c", "region": "r"}),
+            AdminCall::Rewrap { cluster: Some("c".to_owned()), region: Some("r".to_owned()) },
+        ),
+        (
             "compare",
             json!({"source": "7", "backup": true, "restored": "u", "partition": 17, "at_ms": 5}),
             AdminCall::Compare {
