@@ -15,6 +15,7 @@ mod base;
 pub(crate) mod catalogue;
 mod cleaner;
 mod log;
+mod merger;
 pub(crate) mod objects;
 pub(crate) mod reading;
 mod restorer;
