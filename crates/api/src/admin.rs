@@ -11,6 +11,9 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
+/// The end of the names of tables that are restored for a comparison only.
+pub const SCRATCH_SUFFIX: &str = ".verify";
+
 /// What a restore is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivedSource {
@@ -112,8 +115,9 @@ pub enum AdminCall {
         /// Name of the other.
         second: String,
     },
-    /// Deletes a table that `Restore` made for a comparison, in whatever status.
-    DropRestored {
+    /// Deletes a table of this region that is still being restored, or that was restored for a
+    /// comparison only: whose name ends with [`SCRATCH_SUFFIX`].
+    TableDrop {
         /// Name of the table.
         table: String,
     },

@@ -78,3 +78,20 @@ pub enum ArchiveError {
         position: Position,
     },
 }
+
+impl ArchiveError {
+    /// True when an object is not as it was put; false for what was asked, or the key that was given.
+    pub fn is_of_object(&self) -> bool {
+        match self {
+            ArchiveError::Damaged { .. }
+            | ArchiveError::UnknownKey { .. }
+            | ArchiveError::Misplaced { .. }
+            | ArchiveError::Missing { .. }
+            | ArchiveError::NoBase { .. } => true,
+            ArchiveError::WrongKey { .. }
+            | ArchiveError::MasterKeyText { .. }
+            | ArchiveError::NotArchived { .. }
+            | ArchiveError::TooEarly { .. } => false,
+        }
+    }
+}

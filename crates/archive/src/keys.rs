@@ -153,7 +153,7 @@ impl fmt::Debug for MasterKey {
 }
 
 /// A key that seals objects.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DataKey {
     number: u32,
     secret: [u8; KEY_BYTES],

@@ -3,7 +3,7 @@
 use crate::run::Kind;
 use anyhow::Context;
 use meridian_archive::MasterKey;
-use meridian_node::archive::ArchiveOptions;
+use meridian_node::archive::{ArchiveOptions, CHECK_EVERY};
 use meridian_node::buckets::open_folder;
 use meridian_server::config::{ArchiveConfig, EngineChoice, NodeConfig, read_key};
 use object_store::memory::InMemory;
@@ -49,7 +49,8 @@ pub fn options(config: &NodeConfig, kind: Kind) -> anyhow::Result<Option<Archive
     if config.engine == EngineChoice::Memory {
         // Gone with the process, as all of it.
         let (store, key) = (Arc::new(InMemory::new()), MasterKey::new(random()));
-        return Ok(Some(ArchiveOptions { store, key, restore_bytes_per_s_max }));
+        let check_every = CHECK_EVERY;
+        return Ok(Some(ArchiveOptions { store, key, restore_bytes_per_s_max, check_every }));
     }
     let Some(archive) = &config.archive else { return Ok(None) };
     match kind {
@@ -61,5 +62,6 @@ pub fn options(config: &NodeConfig, kind: Kind) -> anyhow::Result<Option<Archive
         .and_then(|()| std::fs::canonicalize(&archive.dir))
         .with_context(|| format!("archive_dir {}", archive.dir.display()))?;
     let store = open_folder(&archive.dir).context("archive_dir")?;
-    Ok(Some(ArchiveOptions { store, key, restore_bytes_per_s_max }))
+    let check_every = CHECK_EVERY;
+    Ok(Some(ArchiveOptions { store, key, restore_bytes_per_s_max, check_every }))
 }

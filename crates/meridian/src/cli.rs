@@ -181,7 +181,7 @@ mod tests {
             "admin restore 3 films --backup",
             "admin backup verify music --every 1d",
             "admin table swap music music-restored",
-            "admin table drop-restored music-restored",
+            "admin table drop music-restored",
             "drill region-loss --trials 10 --rate 300 --fault blackhole --output json",
             "drill --cluster c.json node-loss",
             "verify t --cluster c.json",

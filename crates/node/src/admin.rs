@@ -58,7 +58,7 @@ impl AdminBackend for Node {
                 self.compare_json(&from, &restored, partition, at_ms).await
             }
             AdminCall::TableSwap { first, second } => self.table_swap(&first, &second).await,
-            AdminCall::DropRestored { table } => self.drop_restored(&table).await,
+            AdminCall::TableDrop { table } => self.table_drop(&table).await,
             AdminCall::ClusterInit { nodes } => self.cluster_init(nodes).await,
             AdminCall::RegionFail { region, override_epoch } => {
                 self.region_fail(&region, override_epoch).await

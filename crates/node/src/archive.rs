@@ -17,6 +17,7 @@ mod cleaner;
 mod log;
 mod merger;
 pub(crate) mod objects;
+mod readback;
 pub(crate) mod reading;
 mod restorer;
 
@@ -51,6 +52,10 @@ use std::time::Duration;
 /// Before an order that failed is given again.
 const AGAIN: Duration = Duration::from_millis(200);
 
+/// How long what was put in the archive stays in the change log, unless set: longer than stores take
+/// until they have on disk what they acknowledge.
+pub const CHECK_EVERY: Duration = Duration::from_secs(10);
+
 /// Where the archive is, and what protects it.
 #[derive(Clone)]
 pub struct ArchiveOptions {
@@ -60,6 +65,8 @@ pub struct ArchiveOptions {
     pub key: MasterKey,
     /// Bytes a second that this node's restores write at most, together; none for no limit.
     pub restore_bytes_per_s_max: Option<u64>,
+    /// How long what was put stays in the change log at least, before it is read back and let go.
+    pub check_every: Duration,
 }
 
 /// The archive as a node uses it.
@@ -245,7 +252,7 @@ impl Node {
     }
 
     /// Tells the region group something once.
-    async fn tell_region(&self, command: &Command) -> Result<(), String> {
+    pub(crate) async fn tell_region(&self, command: &Command) -> Result<(), String> {
         let told = self.control.region(command).await.map_err(|e| e.to_string())?;
         told.map(drop).map_err(|refusal| refusal.to_string())
     }

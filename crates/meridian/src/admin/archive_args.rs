@@ -119,8 +119,8 @@ pub enum TableCommand {
         #[command(flatten)]
         by: In,
     },
-    /// Delete a table that a restore made, also one that is still CREATING.
-    DropRestored {
+    /// Delete a table that is still being restored, which clients cannot; refuses any other.
+    Drop {
         /// Name of the table.
         table: String,
         #[command(flatten)]

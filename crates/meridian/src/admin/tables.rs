@@ -15,9 +15,9 @@ pub(super) async fn run(cluster: &Cluster, command: &TableCommand) -> anyhow::Re
         TableCommand::Swap { first, second, by } => {
             swap(&cluster.only(by.region.as_deref())?, first, second).await
         }
-        TableCommand::DropRestored { table, by } => {
+        TableCommand::Drop { table, by } => {
             let cluster = cluster.only(by.region.as_deref())?;
-            cluster.change("/admin/table/drop-restored", &json!({ "table": table }), None).await
+            cluster.change("/admin/table/drop", &json!({ "table": table }), None).await
         }
     }
 }

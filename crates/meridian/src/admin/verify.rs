@@ -12,6 +12,7 @@ use super::restore::{Begun, begin, source_json, wait};
 use crate::cli::Shell;
 use crate::output;
 use anyhow::{Context, bail};
+use meridian_api::admin::SCRATCH_SUFFIX;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -35,9 +36,9 @@ struct Part {
 
 /// The name of the scratch table.
 fn scratch(source: &str, is_backup: bool) -> String {
-    let tail = if is_backup { ".verify-backup" } else { ".verify" };
-    let kept: String = source.chars().take(NAME_MAX - tail.len()).collect();
-    format!("{kept}{tail}")
+    let of = if is_backup { format!("backup-{source}") } else { source.to_owned() };
+    let kept: String = of.chars().take(NAME_MAX - SCRATCH_SUFFIX.len()).collect();
+    format!("{kept}{SCRATCH_SUFFIX}")
 }
 
 /// `admin backup verify`.
@@ -113,7 +114,7 @@ async fn remove(cluster: &Cluster, table: &str) -> anyhow::Result<()> {
     while cluster.is_there(&path).await? {
         if is_first {
             let body = json!({ "table": table });
-            cluster.change("/admin/table/drop-restored", &body, None).await?;
+            cluster.change("/admin/table/drop", &body, None).await?;
             is_first = false;
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn scratch_tables_have_names_that_tables_can_have() {
         assert_eq!(scratch("music", false), "music.verify");
-        assert_eq!(scratch("7", true), "7.verify-backup");
+        assert_eq!(scratch("7", true), "backup-7.verify");
         assert_eq!(scratch(&"x".repeat(255), false).len(), 255);
     }
 }

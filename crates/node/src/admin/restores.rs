@@ -5,7 +5,7 @@ use crate::archive::catalogue::{Archived, Content, content, subject};
 use crate::archive::objects::{ObjectError, Objects};
 use crate::backend::TableOrigin;
 use crate::node::Node;
-use meridian_api::admin::{AdminError, ArchivedSource};
+use meridian_api::admin::{AdminError, ArchivedSource, SCRATCH_SUFFIX};
 use meridian_api::backend::{Backend, ChangeError};
 use meridian_api::backups::Restorable;
 use meridian_api::restores::restored_as_usual;
@@ -283,11 +283,17 @@ impl Node {
         Ok(table)
     }
 
-    /// Deletes a table that was restored, also one that is still CREATING.
-    pub(crate) async fn drop_restored(&self, name: &str) -> Result<Value, AdminError> {
-        self.restored_table(name)?;
-        let command = Command::DeleteTable { name: name.to_owned(), force: true, backup_ms: None };
+    /// Deletes a table that is being restored, which clients cannot, or one that was for a comparison only.
+    pub(crate) async fn table_drop(&self, name: &str) -> Result<Value, AdminError> {
+        let table = self.restored_table(name)?;
+        let force = table.status == TableStatus::Creating;
+        if !force && !name.ends_with(SCRATCH_SUFFIX) {
+            let why = format!("table {name} is restored: delete it with DeleteTable");
+            return Err(AdminError::Refused(why));
+        }
+        let command = Command::DeleteTable { name: name.to_owned(), force, backup_ms: None };
         super::refused(self.control.region(&command).await)?;
+        tracing::info!(table = name, "a table that was being restored is deleted");
         Ok(json!({"table": name, "status": format!("{:?}", TableStatus::Deleting)}))
     }
 

@@ -5,21 +5,23 @@
 //! - The archive reads the change log before the view is opened that becomes a base.
 //! - A watermark is put only when the changes that it counts are in the store, and nothing more can
 //!   be committed at or before its time.
-//! - The cursor in the partition group never passes a change that is not in the store.
+//! - The cursor in the partition group never passes a change that was not read back from the store, some
+//!   time after it was put.
 //!
-//! Tested by `cluster_tests/archive.rs`.
+//! Tested by `cluster_tests/archive.rs` and `cluster_tests/store_faults.rs`.
 
+use super::CHECK_EVERY;
 use super::base::BaseView;
 use super::log::{Interrupted, LogWriter};
 use super::merger::{Merged, merge};
-use super::objects::Objects;
-use super::reading::stored;
+use super::objects::{Bases, Objects, as_put};
+use super::readback::{mend, note_damaged};
 use crate::hosting::HostedPartition;
 use crate::node::Node;
 use crate::pause::Pause;
 use crate::pipeline::{Order, Refused};
 use crate::task::Task;
-use meridian_archive::{BaseEnd, ObjectName, TableMeta, expired};
+use meridian_archive::{ArchiveError, BaseEnd, ObjectName, TableMeta, expired, reach};
 use meridian_base::Position;
 use meridian_control::region::{BackupCommand, BackupKind, Command, Recovery, TableRecord};
 use meridian_partition::Reader;
@@ -39,6 +41,8 @@ const LOG_BYTES_MIN: u64 = 64 * 1024 * 1024;
 const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 /// How many bases there are at least in the time that is kept, if there are changes.
 const BASES_IN_TIME: u32 = 7;
+/// How many of the newest segments a new leader reads again.
+const READ_AGAIN_MAX: usize = 60;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// Archives one partition.
@@ -55,12 +59,28 @@ pub struct Archiver {
     pub recovery: Recovery,
 }
 
+/// What the store holds.
+struct Reached {
+    base: BaseEnd,
+    /// Everything up to here, from the base on.
+    archived: Position,
+    /// The segments behind the cursor.
+    unchecked: Vec<ObjectName>,
+}
+
+/// True for a segment that holds changes after a position.
+fn ends_after(name: &ObjectName, position: Position) -> bool {
+    matches!(name, ObjectName::Log { last, .. } if *last > position)
+}
+
 /// How far the archive is.
 struct Progress {
     /// Everything up to here is in the store.
     archived: Position,
     /// The cursor that the partition group keeps.
     saved: Position,
+    /// Up to here a base holds everything, and segments need not.
+    based: Position,
     base: BaseEnd,
     /// Bytes of segments since that base, as far as this leader wrote them.
     log_bytes: u64,
@@ -68,6 +88,14 @@ struct Progress {
     /// Makes few segments out of many; the last one that was begun.
     merging: Option<Task>,
     expire_at: rt::Instant,
+    /// The segments that were not read back since.
+    unchecked: Vec<ObjectName>,
+    /// What was archived when there was a check last.
+    checkpoint: Position,
+    /// When the next one is due.
+    check_at: rt::Instant,
+    /// When it is to be seen whether the last base is still there.
+    check_base_at: Option<rt::Instant>,
 }
 
 impl Archiver {
@@ -108,10 +136,10 @@ impl Archiver {
             self.log.put_watermark(progress.archived, closed.commit_ms).await?;
             self.tell_backup(closed.commit_ms).await?;
             self.measure(std::mem::replace(closed_ms, closed.commit_ms));
-            if progress.saved < progress.archived {
-                let order = Order::Cursor(Reader::Archive, progress.archived);
-                self.hosted.order(order).await?;
-                progress.saved = progress.archived;
+            if rt::now() >= progress.check_at {
+                self.check(&mut progress).await?;
+                progress.checkpoint = progress.archived;
+                progress.check_at = rt::now() + self.check_every();
             }
             self.renew_base(&mut progress).await?;
             if rt::now() >= progress.expire_at {
@@ -123,34 +151,120 @@ impl Archiver {
         }
     }
 
-    /// Where to go on: after what the store holds without a hole, or with a new base.
+    /// Where to go on: after what the store holds, or with a new base.
     async fn resume(&self, cursor: Position) -> Result<Progress, Interrupted> {
-        let partition = self.hosted.spec.partition;
-        let kept = stored(&self.objects, partition).await?.filter(|(_, upto)| *upto >= cursor);
-        let (base, archived) = match kept {
-            Some(kept) => kept,
+        let (stored, based) = match self.read_again(cursor).await? {
+            Some(stored) => (stored, None),
             None => {
                 let view = BaseView::open(&self.hosted).await?;
                 let base = view.store(&self.hosted, &self.objects).await?;
-                (base, base.position)
+                let stored = Reached { base, archived: base.position, unchecked: Vec::new() };
+                (stored, Some(base.position))
             }
         };
+        let Reached { base, archived, unchecked } = stored;
+        let now = rt::now();
         Ok(Progress {
             archived,
             saved: cursor,
+            based: based.unwrap_or_default(),
+            unchecked,
             base,
             log_bytes: 0,
             next_base: None,
             merging: None,
-            expire_at: rt::now() + EXPIRE_EVERY,
+            expire_at: now + EXPIRE_EVERY,
+            checkpoint: archived,
+            check_at: now + self.check_every(),
+            check_base_at: based.map(|_| now + self.check_every()),
         })
+    }
+
+    fn check_every(&self) -> Duration {
+        let options = self.node.archive.options.as_ref();
+        options.map_or(CHECK_EVERY, |options| options.check_every)
+    }
+
+    /// Where to go on after what is stored, once the newest segments were read and, where that was needed
+    /// and the change log allowed it, mended; none where a new base is needed.
+    async fn read_again(&self, cursor: Position) -> Result<Option<Reached>, Interrupted> {
+        let partition = self.hosted.spec.partition;
+        let Bases { mut names, ends, damaged } = self.objects.bases(partition).await?;
+        if let Some(damaged) = damaged {
+            note_damaged(&damaged);
+        }
+        let oldest = ends.iter().map(|end| end.position).min().unwrap_or_default();
+        let mut segments = self.objects.segments(partition, oldest).await?;
+        names.extend(segments.iter().copied());
+        let Some((base, reached)) = reach(partition, &names, &ends) else { return Ok(None) };
+        segments.retain(|name| ends_after(name, base.position));
+        let kept = segments.iter().filter(|name| ends_after(name, cursor)).count();
+        let mut newest =
+            segments.split_off(segments.len().saturating_sub(kept.max(READ_AGAIN_MAX)));
+        let (mut after, mut upto) = (reached, reached.max(cursor));
+        for name in &newest {
+            let ObjectName::Log { first, last, .. } = *name else { continue };
+            after = after.min(Position(first.0.saturating_sub(1)));
+            upto = upto.max(last);
+        }
+        match mend(&self.log, &mut newest, after.max(base.position), upto).await {
+            Ok(_) => {
+                newest.retain(|name| ends_after(name, cursor));
+                Ok(Some(Reached { base, archived: upto, unchecked: newest }))
+            }
+            Err(why @ Interrupted::Hole { .. }) => {
+                tracing::warn!(
+                    partition = partition.0,
+                    %why,
+                    "what the archive has lost is not in the change log any more; a new base is taken"
+                );
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads back what was archived at the last check; lets the change log go up to there, if nothing had
+    /// to be put anew.
+    async fn check(&self, progress: &mut Progress) -> Result<(), Interrupted> {
+        if let Some(wrong) = self.objects.keep_keys().await? {
+            note_damaged(&wrong);
+        }
+        if let Some(at) = progress.check_base_at {
+            if rt::now() < at || !self.has_base(progress).await? {
+                return Ok(());
+            }
+            progress.check_base_at = None;
+        }
+        let (saved, upto) = (progress.saved, progress.checkpoint);
+        let (names, after) = (&mut progress.unchecked, saved.max(progress.based));
+        if saved < upto && mend(&self.log, names, after, upto).await? {
+            self.hosted.order(Order::Cursor(Reader::Archive, upto)).await?;
+            progress.saved = upto;
+            progress.unchecked.retain(|name| ends_after(name, upto));
+        }
+        Ok(())
+    }
+
+    /// True when the last base is still there; otherwise another one is taken.
+    async fn has_base(&self, progress: &mut Progress) -> Result<bool, Interrupted> {
+        let partition = self.hosted.spec.partition;
+        let Bases { names, ends, damaged } = self.objects.bases(partition).await?;
+        let found = reach(partition, &names, &ends).map(|(base, _)| base.position);
+        if found >= Some(progress.base.position) {
+            return Ok(true);
+        }
+        note_damaged(&damaged.unwrap_or(ArchiveError::NoBase { partition }));
+        progress.log_bytes = u64::MAX;
+        Ok(false)
     }
 
     /// Stores the next changes.
     async fn put_segment(&self, progress: &mut Progress) -> Result<(), Interrupted> {
-        let (last, bytes) = self.log.put_segment(progress.archived).await?;
-        progress.archived = last;
-        progress.log_bytes = progress.log_bytes.saturating_add(bytes);
+        let put = self.log.put_segment(progress.archived).await?;
+        progress.archived = put.last;
+        progress.unchecked.push(put.name);
+        progress.log_bytes = progress.log_bytes.saturating_add(put.bytes);
         Ok(())
     }
 
@@ -186,6 +300,7 @@ impl Archiver {
         if let Some(under_way) = progress.next_base.take_if(|task| task.is_finished()) {
             progress.base = under_way.await.map_err(|_| Refused::Retry)??;
             progress.log_bytes = 0;
+            progress.check_base_at = Some(rt::now() + self.check_every());
         }
         let outweighs = progress.log_bytes > progress.base.bytes.max(LOG_BYTES_MIN);
         let age_ms = self.node.options.clock.now_ms().saturating_sub(progress.base.closed_ms);
@@ -215,7 +330,10 @@ impl Archiver {
         if described.as_ref().is_some_and(&mut is_known) {
             return Ok(());
         }
-        let stored = self.objects.meta(u64::MAX).await?;
+        let stored = as_put(self.objects.meta(u64::MAX).await)?.unwrap_or_else(|damaged| {
+            note_damaged(&damaged);
+            None
+        });
         if !stored.as_ref().is_some_and(is_known) {
             meta.at_ms = self.node.options.clock.now_ms();
             self.objects.put(&ObjectName::Meta { at_ms: meta.at_ms }, meta.encode()).await?;
@@ -247,7 +365,7 @@ impl Archiver {
         let kept_ms = u64::from(self.recovery.days).saturating_mul(DAY_MS);
         let now_ms = self.node.options.clock.now_ms();
         let from_ms = now_ms.saturating_sub(kept_ms).max(self.recovery.since_ms);
-        let (mut names, ends) = self.objects.bases(partition).await?;
+        let Bases { mut names, ends, .. } = self.objects.bases(partition).await?;
         names.extend(self.objects.segments(partition, Position(0)).await?);
         for name in expired(partition, &names, &ends, from_ms) {
             self.objects.delete(&name).await?;

@@ -86,7 +86,7 @@ impl Backupper {
             };
             let closed = self.hosted.close_commits().await?;
             while archived < closed.position {
-                (archived, _) = log.put_segment(archived).await?;
+                archived = log.put_segment(archived).await?.last;
             }
             if closed.commit_ms < moment_ms {
                 rt::sleep(AGAIN).await;

@@ -40,6 +40,16 @@ pub enum Interrupted {
     },
 }
 
+/// A segment that was put.
+pub struct PutSegment {
+    /// Its name.
+    pub name: ObjectName,
+    /// The position of its last change.
+    pub last: Position,
+    /// How many bytes it has in the store.
+    pub bytes: u64,
+}
+
 /// Writes what one partition's change log holds.
 pub struct LogWriter {
     /// The partition.
@@ -49,8 +59,19 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// Stores the next changes after a position; tells the last one stored, and how many bytes it took.
-    pub async fn put_segment(&self, after: Position) -> Result<(Position, u64), Interrupted> {
+    /// Stores the next changes after a position.
+    pub async fn put_segment(&self, after: Position) -> Result<PutSegment, Interrupted> {
+        let segment = self.changes(after).await?;
+        let LogSegment { partition, first, last, .. } = segment;
+        let name = ObjectName::Log { partition, first, last };
+        let bytes = self.objects.put(&name, segment.encode()).await?;
+        metrics::counter!("meridian_archive_bytes_total").increment(bytes);
+        Ok(PutSegment { name, last, bytes })
+    }
+
+    /// The next changes after a position, as many as make a segment. Error: `Hole`, when the change log
+    /// does not hold the first of them.
+    pub async fn changes(&self, after: Position) -> Result<LogSegment, Interrupted> {
         let (engine, partition) = (Arc::clone(&self.hosted.engine), self.hosted.spec.partition);
         let page = rt::blocking(move || read_changes(engine.as_ref(), partition, after, SEGMENT));
         let page = page.await?;
@@ -59,11 +80,7 @@ impl LogWriter {
             return Err(Interrupted::Hole { after, first });
         }
         let changes = page.records.into_iter().map(archived).collect();
-        let segment = LogSegment { partition, first, last: page.upto, changes };
-        let name = ObjectName::Log { partition, first, last: segment.last };
-        let bytes = self.objects.put(&name, segment.encode()).await?;
-        metrics::counter!("meridian_archive_bytes_total").increment(bytes);
-        Ok((segment.last, bytes))
+        Ok(LogSegment { partition, first, last: page.upto, changes })
     }
 
     /// Notes that all changes up to a position are stored, and that nothing more was, or will be,

@@ -40,6 +40,25 @@ pub enum ObjectError {
     Archive(#[from] ArchiveError),
 }
 
+/// What there is of a partition's bases.
+pub struct Bases {
+    /// The names of all of their objects, in order.
+    pub names: Vec<ObjectName>,
+    /// What their ends hold.
+    pub ends: Vec<BaseEnd>,
+    /// What is wrong with an end that cannot be read.
+    pub damaged: Option<ArchiveError>,
+}
+
+/// Tells what is wrong with an object from what is wrong with the store or the key.
+pub fn as_put<T>(read: Result<T, ObjectError>) -> Result<Result<T, ArchiveError>, ObjectError> {
+    match read {
+        Ok(read) => Ok(Ok(read)),
+        Err(ObjectError::Archive(error)) if error.is_of_object() => Ok(Err(error)),
+        Err(error) => Err(error),
+    }
+}
+
 /// The objects of one table, or of one backup.
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
@@ -101,17 +120,62 @@ impl Objects {
         if let Some(key) = self.stored_key(FIRST_KEY).await? {
             return Ok(key);
         }
-        let mut secret = [0; 32];
-        fill(&mut secret);
-        let wrapped = self.master.wrap(&DataKey::new(FIRST_KEY, secret), nonce());
-        let path = self.path(&ObjectName::Key { number: FIRST_KEY });
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match within(self.store.put_opts(&path, wrapped.into(), options)).await {
-            Ok(_) | Err(ObjectError::Store(object_store::Error::AlreadyExists { .. })) => {}
-            Err(error) => return Err(error),
+        if self.is_empty().await? {
+            let mut secret = [0; 32];
+            fill(&mut secret);
+            self.put_key(&DataKey::new(FIRST_KEY, secret), PutMode::Create).await?;
         }
-        let missing = ArchiveError::UnknownKey { object: path.to_string(), number: FIRST_KEY };
+        // With another key than that of the objects that are there, these could not be read any more.
+        let object = self.name_of(&ObjectName::Key { number: FIRST_KEY });
+        let missing = ArchiveError::UnknownKey { object, number: FIRST_KEY };
         self.stored_key(FIRST_KEY).await?.ok_or(ObjectError::Archive(missing))
+    }
+
+    /// True when there is no object at all.
+    async fn is_empty(&self) -> Result<bool, ObjectError> {
+        let path = Path::from(self.prefix.to_string());
+        let mut listed = self.store.list(Some(&path));
+        Ok(within(listed.try_next()).await?.is_none())
+    }
+
+    async fn put_key(&self, key: &DataKey, mode: PutMode) -> Result<(), ObjectError> {
+        let wrapped = self.master.wrap(key, nonce());
+        let path = self.path(&ObjectName::Key { number: key.number() });
+        let options = PutOptions { mode, ..PutOptions::default() };
+        match within(self.store.put_opts(&path, wrapped.into(), options)).await {
+            Ok(_) | Err(ObjectError::Store(object_store::Error::AlreadyExists { .. })) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sees to it that the store holds the keys that are used here, and puts those anew that are missing
+    /// or damaged; tells what was wrong.
+    pub async fn keep_keys(&self) -> Result<Option<ArchiveError>, ObjectError> {
+        let used: Vec<DataKey> =
+            self.keys.lock().expect("no holder panics").values().cloned().collect();
+        let mut wrong = None;
+        for key in used {
+            let name = ObjectName::Key { number: key.number() };
+            let object = self.name_of(&name);
+            let read = self.read(&name).await?;
+            let mode = if read.is_some() { PutMode::Overwrite } else { PutMode::Create };
+            let missing =
+                || ArchiveError::UnknownKey { object: object.clone(), number: key.number() };
+            let opened = match &read {
+                Some(wrapped) => self.master.unwrap(&object, wrapped),
+                None => Err(missing()),
+            };
+            match opened {
+                Ok(found) if found == key => {}
+                Ok(_) => return Err(ArchiveError::Misplaced { object }.into()),
+                Err(error) if error.is_of_object() => {
+                    self.put_key(&key, mode).await?;
+                    wrong = Some(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(wrong)
     }
 
     async fn stored_key(&self, number: u32) -> Result<Option<DataKey>, ObjectError> {
@@ -137,8 +201,7 @@ impl Objects {
                 continue;
             }
             let key = self.master.unwrap(&whole, &wrapped)?;
-            let wrapped = self.master.wrap(&key, nonce());
-            within(self.store.put(&self.path(&name), wrapped.into())).await?;
+            self.put_key(&key, PutMode::Overwrite).await?;
             again += 1;
         }
         Ok((all, again))
@@ -206,17 +269,19 @@ impl Objects {
         Ok(names)
     }
 
-    /// The objects of a partition's bases, and what the ends of the whole ones hold.
-    pub async fn bases(
-        &self,
-        partition: PartitionId,
-    ) -> Result<(Vec<ObjectName>, Vec<BaseEnd>), ObjectError> {
+    /// The objects of a partition's bases, and what their ends hold. An end that is damaged makes its
+    /// base an unfinished one.
+    pub async fn bases(&self, partition: PartitionId) -> Result<Bases, ObjectError> {
         let names = self.list(&format!("{}base", ObjectName::partition_prefix(partition))).await?;
-        let mut ends = Vec::new();
+        let (mut ends, mut damaged) = (Vec::new(), None);
         for name in names.iter().filter(|name| matches!(name, ObjectName::BaseEnd { .. })) {
-            ends.push(BaseEnd::decode(&self.name_of(name), &self.must(name).await?)?);
+            let decode = |plain: Vec<u8>| Ok(BaseEnd::decode(&self.name_of(name), &plain)?);
+            match as_put(self.must(name).await.and_then(decode))? {
+                Ok(end) => ends.push(end),
+                Err(error) => damaged = Some(error),
+            }
         }
-        Ok((names, ends))
+        Ok(Bases { names, ends, damaged })
     }
 
     /// How far a partition is archived; none before its first watermark.

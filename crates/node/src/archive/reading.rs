@@ -2,7 +2,8 @@
 //!
 //! Tested by `cluster_tests/archive.rs` and `cluster_tests/jobs.rs`.
 
-use super::objects::{ObjectError, Objects};
+use super::objects::{Bases, ObjectError, Objects};
+use super::readback::note_damaged;
 use meridian_api::backups::Restorable;
 use meridian_archive::{
     ArchiveError, BaseEnd, Delta, Fold, LogSegment, ObjectName, RestorePlan, Watermark, reach,
@@ -14,16 +15,28 @@ struct Listing {
     names: Vec<ObjectName>,
     ends: Vec<BaseEnd>,
     watermark: Watermark,
+    /// Why a base may not be among them.
+    damaged: Option<ArchiveError>,
+}
+
+impl Listing {
+    fn plan(self, at_ms: u64) -> Result<RestorePlan, ArchiveError> {
+        let plan = RestorePlan::new(&self.names, &self.ends, &self.watermark, at_ms);
+        plan.map_err(|error| match (error, self.damaged) {
+            (ArchiveError::NoBase { .. } | ArchiveError::TooEarly { .. }, Some(damaged)) => damaged,
+            (error, _) => error,
+        })
+    }
 }
 
 async fn listing(objects: &Objects, of: PartitionId, at_ms: u64) -> Result<Listing, ObjectError> {
     let watermark = objects.watermark(of).await?;
     let watermark = watermark.ok_or(ArchiveError::NoBase { partition: of })?;
-    let (mut names, ends) = objects.bases(of).await?;
+    let Bases { mut names, ends, damaged } = objects.bases(of).await?;
     let early = ends.iter().filter(|end| end.commit_ms <= at_ms);
     let after = early.map(|end| end.position).max().unwrap_or_default();
     names.extend(objects.segments(of, after).await?);
-    Ok(Listing { names, ends, watermark })
+    Ok(Listing { names, ends, watermark, damaged })
 }
 
 async fn segment(
@@ -41,7 +54,10 @@ pub async fn stored(
     objects: &Objects,
     of: PartitionId,
 ) -> Result<Option<(BaseEnd, Position)>, ObjectError> {
-    let (mut names, ends) = objects.bases(of).await?;
+    let Bases { mut names, ends, damaged } = objects.bases(of).await?;
+    if let Some(damaged) = damaged {
+        note_damaged(&damaged);
+    }
     let oldest = ends.iter().map(|end| end.position).min().unwrap_or_default();
     names.extend(objects.segments(of, oldest).await?);
     Ok(reach(of, &names, &ends))
@@ -55,8 +71,10 @@ pub async fn archived_times(
     let (mut earliest_ms, mut latest_ms) = (0, u64::MAX);
     for partition in partitions {
         let Some(watermark) = objects.watermark(partition).await? else { return Ok(None) };
-        let (_, ends) = objects.bases(partition).await?;
-        let Some(first_ms) = ends.iter().map(|end| end.commit_ms).min() else { return Ok(None) };
+        let Bases { ends, damaged, .. } = objects.bases(partition).await?;
+        let Some(first_ms) = ends.iter().map(|end| end.commit_ms).min() else {
+            return damaged.map_or(Ok(None), |damaged| Err(damaged.into()));
+        };
         earliest_ms = earliest_ms.max(first_ms);
         latest_ms = latest_ms.min(watermark.commit_ms);
     }
@@ -69,8 +87,7 @@ pub async fn folded(
     of: PartitionId,
     at_ms: u64,
 ) -> Result<(RestorePlan, Fold), ObjectError> {
-    let Listing { names, ends, watermark } = listing(objects, of, at_ms).await?;
-    let plan = RestorePlan::new(&names, &ends, &watermark, at_ms)?;
+    let plan = listing(objects, of, at_ms).await?.plan(at_ms)?;
     let mut fold = Fold::new(plan.base, at_ms);
     for name in &plan.segments {
         let (whole, segment) = segment(objects, name).await?;
@@ -88,10 +105,10 @@ pub async fn differed(
     to_ms: u64,
 ) -> Result<(RestorePlan, Delta), ObjectError> {
     let before_ms = from_ms.saturating_sub(1);
-    let Listing { names, mut ends, watermark } = listing(objects, of, before_ms).await?;
+    let mut listing = listing(objects, of, before_ms).await?;
     // Of the bases that hold nothing of the time the plan takes the newest.
-    ends.retain(|end| end.commit_ms <= before_ms);
-    let plan = RestorePlan::new(&names, &ends, &watermark, to_ms.saturating_sub(1))?;
+    listing.ends.retain(|end| end.commit_ms <= before_ms);
+    let plan = listing.plan(to_ms.saturating_sub(1))?;
     let mut delta = Delta::new(plan.base, from_ms, to_ms);
     for name in &plan.segments {
         let (whole, segment) = segment(objects, name).await?;

@@ -32,6 +32,10 @@ use std::time::Duration;
 /// Pauses after a failure: the first, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// After so many attempts in a row that failed by what is in the archive, nothing but an operator helps.
+const HOPELESS_MIN: u32 = 5;
+/// Between two attempts from then on.
+const HOPELESS_PAUSE: Duration = Duration::from_secs(15);
 /// Between two attempts to write some items, and between two looks at the indexes.
 const AGAIN: Duration = Duration::from_millis(20);
 /// Between two tellings of how far it is.
@@ -57,6 +61,20 @@ pub enum Interrupted {
     /// The region group.
     #[error("the region group: {0}")]
     Control(String),
+}
+
+impl Interrupted {
+    /// True when the archive lacks what is needed, or has it damaged.
+    fn is_of_archive(&self) -> bool {
+        match self {
+            // The leader of the source may yet get there.
+            Interrupted::Object(ObjectError::Archive(ArchiveError::NotArchived { .. })) => false,
+            Interrupted::Object(ObjectError::Archive(_)) | Interrupted::Undescribed => true,
+            Interrupted::Object(ObjectError::Store(_) | ObjectError::Silent)
+            | Interrupted::Refused(_)
+            | Interrupted::Control(_) => false,
+        }
+    }
 }
 
 impl From<ArchiveError> for Interrupted {
@@ -88,9 +106,18 @@ impl Restorer {
     async fn run(self) {
         let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
         let partition = self.hosted.spec.partition.0;
+        let mut hopeless = 0u32;
         while let Err(why) = self.attempt().await {
+            hopeless = if why.is_of_archive() { hopeless + 1 } else { 0 };
+            let cause = if hopeless > 0 { "archive" } else { "other" };
+            metrics::counter!("meridian_restore_failures_total", "cause" => cause).increment(1);
+            if hopeless >= HOPELESS_MIN {
+                let table = self.hosted.spec.table.0;
+                tracing::error!(table, partition, %why, "a restore cannot be done; it is tried again");
+                rt::sleep(HOPELESS_PAUSE).await;
+                continue;
+            }
             tracing::warn!(partition, %why, "a partition is not restored yet; it is tried again");
-            metrics::counter!("meridian_restore_failures_total").increment(1);
             pause.wait().await;
         }
         tracing::info!(partition, "a partition is restored");

@@ -135,10 +135,10 @@ async fn a_comparison_finds_what_is_not_as_it_was() {
     put(node, "k0", "two").await;
     put(node, "new", "two").await;
     delete(node, "k1").await;
-    let begun = restored(region.node(2), from("t"), "copy", Some(at_ms), false).await;
-    assert_eq!(compared(region.node(3), &begun, "copy").await, (20, 3, 0));
+    let begun = restored(region.node(2), from("t"), "copy.verify", Some(at_ms), false).await;
+    assert_eq!(compared(region.node(3), &begun, "copy.verify").await, (20, 3, 0));
     // Behind its back: one other, one more, one less.
-    let table = node.table("copy").unwrap();
+    let table = node.table("copy.verify").unwrap();
     let changed = [("k5", true), ("more", true), ("k6", false)];
     for (name, is_put) in changed {
         let name = AttributeValue::S(name.to_owned());
@@ -149,10 +149,10 @@ async fn a_comparison_finds_what_is_not_as_it_was() {
         node.write(&table, write).await.unwrap();
     }
     // Each of them differs from the archive and, unwritten there since, from the live table.
-    assert_eq!(compared(node, &begun, "copy").await, (20, 6, 6));
-    node.call(AdminCall::DropRestored { table: "copy".to_owned() }).await.unwrap();
-    eventually("the copy is gone", async || node.table("copy").is_none()).await;
-    let other = AdminCall::DropRestored { table: "t".to_owned() };
+    assert_eq!(compared(node, &begun, "copy.verify").await, (20, 6, 6));
+    node.call(AdminCall::TableDrop { table: "copy.verify".to_owned() }).await.unwrap();
+    eventually("the copy is gone", async || node.table("copy.verify").is_none()).await;
+    let other = AdminCall::TableDrop { table: "t".to_owned() };
     assert!(matches!(node.call(other).await, Err(AdminError::Refused(_))), "it was not restored");
     region.stop().await;
 }

@@ -1,16 +1,18 @@
 //! A region of three nodes with their data on disk, each of which can be stopped and started.
 
 use super::testing::{eventually, make_table, options};
-use crate::archive::ArchiveOptions;
+use crate::archive::{ArchiveOptions, CHECK_EVERY};
 use crate::buckets::Buckets;
 use crate::node::Node;
 use crate::options::DataDir;
 use crate::{founding, identity::Founder};
 use meridian_storage::EngineKind;
+use object_store::ObjectStore;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 const NODES: u64 = 3;
 /// Below this a node is short of disk.
@@ -33,10 +35,21 @@ pub struct Region {
 impl Region {
     /// Three nodes and a table of two partitions.
     pub async fn start(engine: EngineKind) -> Region {
+        let store = Arc::new(object_store::memory::InMemory::new());
+        Region::start_with(engine, store, CHECK_EVERY).await
+    }
+
+    /// The same, with a store for the archive, and how long what was put there stays in change logs.
+    pub async fn start_with(
+        engine: EngineKind,
+        store: Arc<dyn ObjectStore>,
+        check_every: Duration,
+    ) -> Region {
         let archive = ArchiveOptions {
-            store: Arc::new(object_store::memory::InMemory::new()),
+            store,
             key: meridian_archive::MasterKey::new([7; 32]),
             restore_bytes_per_s_max: None,
+            check_every,
         };
         let region = Region::found(engine, 7, archive).await;
         make_table(region.node(1)).await;

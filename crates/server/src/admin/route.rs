@@ -106,9 +106,7 @@ fn doing(path: &[&str], body: &Value) -> Result<AdminCall, Unroutable> {
             first: needed_text(body, "first")?,
             second: needed_text(body, "second")?,
         },
-        ["admin", "table", "drop-restored"] => {
-            AdminCall::DropRestored { table: needed_text(body, "table")? }
-        }
+        ["admin", "table", "drop"] => AdminCall::TableDrop { table: needed_text(body, "table")? },
         ["admin", "node", "start"] => AdminCall::NodeStart { node: node(body)? },
         ["admin", "node", "add"] => AdminCall::NodeAdd { node: node(body)? },
         ["admin", "node", "drain"] => AdminCall::NodeDrain { node: node(body)? },

@@ -151,11 +151,7 @@ async fn calls_reach_the_backend() {
             json!({"first": "t", "second": "u"}),
             AdminCall::TableSwap { first: "t".to_owned(), second: "u".to_owned() },
         ),
-        (
-            "table/drop-restored",
-            json!({"table": "u"}),
-            AdminCall::DropRestored { table: "u".to_owned() },
-        ),
+        ("table/drop", json!({"table": "u"}), AdminCall::TableDrop { table: "u".to_owned() }),
     ] {
         let answer = client.post(&format!("/admin/{path}"), &body).await.unwrap();
         assert_eq!(answer, json!(format!("{call:?}")), "{path}");
