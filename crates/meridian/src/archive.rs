@@ -1,11 +1,11 @@
 //! Opens the object store of the point-in-time archive, and makes the key of one that nobody set up.
 
 use crate::run::Kind;
+use crate::stores;
 use anyhow::Context;
 use meridian_archive::MasterKey;
 use meridian_node::archive::{ArchiveOptions, CHECK_EVERY};
-use meridian_node::buckets::open_folder;
-use meridian_server::config::{ArchiveConfig, EngineChoice, NodeConfig, read_key};
+use meridian_server::config::{ArchiveConfig, EngineChoice, NodeConfig, StoreConfig, read_key};
 use object_store::memory::InMemory;
 use rand::Rng;
 use std::fmt::Write as _;
@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 /// Where `dev` and the playground keep the archive in their data folder.
 pub fn config_in(folder: &Path) -> ArchiveConfig {
-    ArchiveConfig { dir: folder.join("archive"), key_file: folder.join("archive.key") }
+    let store = StoreConfig::Folder(folder.join("archive"));
+    ArchiveConfig { store, key_file: folder.join("archive.key") }
 }
 
 /// Makes a key file, for its owner only, where there is none.
@@ -58,10 +59,11 @@ pub fn options(config: &NodeConfig, kind: Kind) -> anyhow::Result<Option<Archive
         Kind::Cluster => {}
     }
     let key = read_key(&archive.key_file).map_err(anyhow::Error::msg)?;
-    std::fs::create_dir_all(&archive.dir)
-        .and_then(|()| std::fs::canonicalize(&archive.dir))
-        .with_context(|| format!("archive_dir {}", archive.dir.display()))?;
-    let store = open_folder(&archive.dir).context("archive_dir")?;
+    let field = match archive.store {
+        StoreConfig::Folder(_) => "archive_dir",
+        StoreConfig::Url(_) => "archive_url",
+    };
+    let store = stores::open(&archive.store).context(field)?;
     let check_every = CHECK_EVERY;
     Ok(Some(ArchiveOptions { store, key, restore_bytes_per_s_max, check_every }))
 }

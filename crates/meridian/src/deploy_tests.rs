@@ -34,7 +34,7 @@ fn nodes() -> BTreeMap<String, NodeConfig> {
     let names = names.filter(|n| n.ends_with(".toml") && n != "router.toml");
     names
         .map(|name| {
-            let config = NodeConfig::from_table(settings(&name, &secret));
+            let config = NodeConfig::from_table(settings(&name, &secret), &crate::stores::Stores);
             let config = config.unwrap_or_else(|e| panic!("{name}: {e}"));
             (name, config)
         })

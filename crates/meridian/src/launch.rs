@@ -75,7 +75,7 @@ fn options(config: &NodeConfig, kind: Kind, switch: Switch) -> anyhow::Result<No
         switch,
         clock: Arc::new(SystemClock),
         archive: archive::options(config, kind)?,
-        buckets: buckets::of(config),
+        buckets: buckets::of(config)?,
         alone: kind == Kind::Dev,
     })
 }

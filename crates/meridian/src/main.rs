@@ -21,6 +21,7 @@ mod playground;
 mod router;
 mod run;
 mod serve;
+mod stores;
 
 use clap::Parser;
 use cli::{Cli, Command, Shell};

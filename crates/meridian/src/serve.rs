@@ -3,12 +3,13 @@
 use crate::cli::ConfigArgs;
 use crate::output;
 use crate::run::{self, Kind};
+use crate::stores::Stores;
 use anyhow::ensure;
 use meridian_server::config::{FieldDoc, NODE_FIELDS, NodeConfig, Overrides};
 
 /// Runs a node until it is asked to stop.
 pub async fn run(args: &ConfigArgs) -> anyhow::Result<()> {
-    let config = NodeConfig::load(&args.config, &overrides(args, NODE_FIELDS)?)?;
+    let config = NodeConfig::load(&args.config, &overrides(args, NODE_FIELDS)?, &Stores)?;
     if args.print_config {
         output::line(config.printed().trim_end());
     }

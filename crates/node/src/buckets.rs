@@ -1,4 +1,5 @@
-//! What the S3 buckets of exports and imports are here: folders that all nodes of a region share.
+//! What the S3 buckets of exports and imports are here: folders that all nodes of a region share, or
+//! object stores that whoever starts the node has opened.
 //!
 //! # Invariants
 //!
@@ -28,8 +29,17 @@ pub enum BucketError {
 /// The buckets of a region.
 #[derive(Clone, Default)]
 pub struct Buckets {
-    named: BTreeMap<String, PathBuf>,
+    named: BTreeMap<String, Place>,
     others: Others,
+}
+
+/// What a listed bucket is.
+#[derive(Clone)]
+pub enum Place {
+    /// A folder.
+    Folder(PathBuf),
+    /// A store. That there is no such bucket is seen when it is used.
+    Store(Arc<dyn ObjectStore>),
 }
 
 /// What a name is that is not listed.
@@ -51,7 +61,7 @@ pub fn open_folder(folder: &Path) -> Result<Arc<dyn ObjectStore>, object_store::
 
 impl Buckets {
     /// Buckets by name, and the folder whose folders are buckets as well.
-    pub fn new(named: BTreeMap<String, PathBuf>, others: Option<PathBuf>) -> Self {
+    pub fn new(named: BTreeMap<String, Place>, others: Option<PathBuf>) -> Self {
         Buckets { named, others: others.map_or(Others::None, Others::In) }
     }
 
@@ -60,10 +70,12 @@ impl Buckets {
         Buckets { named: BTreeMap::new(), others: Others::Memory(Arc::default()) }
     }
 
-    fn folder(&self, bucket: &str) -> Option<PathBuf> {
+    fn place(&self, bucket: &str) -> Option<Place> {
         match (self.named.get(bucket), &self.others) {
-            (Some(folder), _) => Some(folder.clone()),
-            (None, Others::In(all)) if is_bucket_name(bucket) => Some(all.join(bucket)),
+            (Some(place), _) => Some(place.clone()),
+            (None, Others::In(all)) if is_bucket_name(bucket) => {
+                Some(Place::Folder(all.join(bucket)))
+            }
             (None, Others::In(_) | Others::None | Others::Memory(_)) => None,
         }
     }
@@ -74,8 +86,11 @@ impl Buckets {
             let found = all.lock().expect("no holder panics").get(bucket).cloned();
             return Ok(found.ok_or(BucketError::NoSuchBucket)?);
         }
-        let folder = self.folder(bucket).filter(|folder| folder.is_dir());
-        Ok(open_folder(&folder.ok_or(BucketError::NoSuchBucket)?)?)
+        match self.place(bucket) {
+            Some(Place::Store(store)) => Ok(store),
+            Some(Place::Folder(folder)) if folder.is_dir() => Ok(open_folder(&folder)?),
+            Some(Place::Folder(_)) | None => Err(BucketError::NoSuchBucket),
+        }
     }
 
     /// Opens a bucket to write to it. A listed one must be there: a folder that is missing may be a
@@ -85,9 +100,11 @@ impl Buckets {
             let mut all = all.lock().expect("no holder panics");
             return Ok(Arc::clone(all.entry(bucket.to_owned()).or_default()) as _);
         }
-        let folder = self.folder(bucket).ok_or(BucketError::NoSuchBucket)?;
-        if !self.named.contains_key(bucket) {
-            std::fs::create_dir_all(&folder).map_err(|error| object_store::Error::Generic {
+        let place = self.place(bucket).ok_or(BucketError::NoSuchBucket)?;
+        if let Place::Folder(folder) = &place
+            && !self.named.contains_key(bucket)
+        {
+            std::fs::create_dir_all(folder).map_err(|error| object_store::Error::Generic {
                 store: "LocalFileSystem",
                 source: Box::new(error),
             })?;
@@ -104,7 +121,7 @@ mod tests {
     fn names_lead_to_their_folders_only() {
         let folder = tempfile::tempdir().unwrap();
         let listed = folder.path().join("listed");
-        let named = BTreeMap::from([("a-b".to_owned(), listed.clone())]);
+        let named = BTreeMap::from([("a-b".to_owned(), Place::Folder(listed.clone()))]);
         let buckets = Buckets::new(named, Some(folder.path().join("all")));
         let missing =
             |opened: Result<_, BucketError>| matches!(opened, Err(BucketError::NoSuchBucket));

@@ -331,7 +331,7 @@ mod tests {
             let buckets = crate::buckets::folder_in(folder.path());
             let config = shape.node_config(&spot, data, archive, buckets, latency);
             let table = toml::from_str(&config.to_toml()).unwrap();
-            assert_eq!(NodeConfig::from_table(table).unwrap(), config);
+            assert_eq!(NodeConfig::from_table(table, &crate::stores::Stores).unwrap(), config);
         }
         let router = shape.router_config(folder.path(), latency);
         let table = toml::from_str(&router.to_toml()).unwrap();

@@ -27,8 +27,24 @@ fn stop(error: object_store::Error) -> Stop {
     use object_store::Error;
     match error {
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => access_denied(),
+        // An object that is not there is no error of what is called here; a bucket is.
+        Error::NotFound { .. } => no_such_bucket(),
+        // Of a listing the code of the answer stands in the text only.
+        other if says(&other, &["NoSuchBucket", "ContainerNotFound"]) => no_such_bucket(),
+        other if says(&other, &["AccessDenied", "AuthorizationFailure"]) => access_denied(),
         other => Stop::again(other),
     }
+}
+
+/// True when the text of an error holds one of some codes.
+fn says(error: &object_store::Error, codes: &[&str]) -> bool {
+    let text = error.to_string();
+    codes.iter().any(|code| text.contains(code))
+}
+
+fn no_such_bucket() -> Stop {
+    let (code, message) = NO_SUCH_BUCKET;
+    Stop::failed(code, message)
 }
 
 fn access_denied() -> Stop {
@@ -56,10 +72,7 @@ impl Files {
         }
         match opened {
             Ok(store) => Ok(Files { store }),
-            Err(BucketError::NoSuchBucket) => {
-                let (code, message) = NO_SUCH_BUCKET;
-                Err(Stop::failed(code, message))
-            }
+            Err(BucketError::NoSuchBucket) => Err(no_such_bucket()),
             Err(BucketError::Store(error)) => Err(stop(error)),
         }
     }

@@ -15,18 +15,18 @@ mod field;
 mod node;
 mod overrides;
 mod router;
+mod stores;
 #[cfg(test)]
 mod tests;
 
 use field::{Field, Reading};
 
 pub use field::{ConfigErrors, FieldDoc, Problem, markdown};
-pub use node::{
-    ArchiveConfig, EngineChoice, FailurePolicy, LogFormat, NODE_FIELDS, NodeConfig, read_key,
-};
 pub use node::{DISK_FREE_BYTES_MIN_DEFAULT, PARTITIONS_DEFAULT, SILENCE_MS_DEFAULT};
+pub use node::{EngineChoice, FailurePolicy, LogFormat, NODE_FIELDS, NodeConfig};
 pub use overrides::Overrides;
 pub use router::{ROUTER_FIELDS, RouterConfig, RouterRegion};
+pub use stores::{ArchiveConfig, StoreConfig, StoreKinds, UrlStore, read_key};
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -1,9 +1,9 @@
 //! The configuration of one node (`node.toml`).
 
 use super::field::{Field, FieldDoc, Reading};
+use super::stores::{self, ArchiveConfig, RawArchive, STORE_URLS, StoreConfig, StoreKinds};
 use super::{Address, ConfigError, ConfigErrors, Overrides, Secret};
 use crate::credentials::Credentials;
-use meridian_archive::MasterKey;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -96,13 +96,25 @@ pub const NODE_FIELDS: &[FieldDoc] = &[
         "archive_dir",
         "a path",
         "none",
-        "Where the nodes of the region keep the point-in-time archive, all of them the same; there is none without it.",
+        "Where the nodes of the region keep the point-in-time archive, all of them the same; there is none without it or `archive_url`.",
+    ),
+    doc(
+        "archive_url",
+        STORE_URLS,
+        "none",
+        "The same in an object store, instead of `archive_dir`; the bucket must be there.",
+    ),
+    doc(
+        "archive_options",
+        "a table of `option = \"value\"`",
+        "none",
+        "[Options of that store](#object-stores).",
     ),
     doc(
         "archive_key_file",
         "a path to a file of 64 hexadecimal digits, or 32 bytes in base64",
         "none",
-        "The key without which the archive cannot be read; required with `archive_dir`, and kept elsewhere.",
+        "The key without which the archive cannot be read; required with `archive_dir` or `archive_url`, and kept elsewhere.",
     ),
     doc(
         "restore_bytes_per_s_max",
@@ -118,9 +130,15 @@ pub const NODE_FIELDS: &[FieldDoc] = &[
     ),
     doc(
         "buckets",
-        "a table of `name = \"path\"`",
+        "a table of `name = \"path or URL\"`, URLs as of `archive_url`",
         "none",
-        "Buckets whose folders are elsewhere; a folder that is not there is no bucket. The same on all nodes of the region.",
+        "Buckets that are elsewhere; a folder that is not there is no bucket. The same on all nodes of the region.",
+    ),
+    doc(
+        "bucket_options",
+        "a table of `option = \"value\"`",
+        "none",
+        "[Options of the stores](#object-stores) of all buckets that are URLs; each takes those that it knows.",
     ),
     doc("log_format", "`\"text\"` or `\"json\"`", "`\"text\"`", "Form of the log lines on stderr."),
     doc(
@@ -164,10 +182,13 @@ struct RawNodeConfig {
     region_failure_policy: Field<String>,
     silence_ms: Field<u64>,
     archive_dir: Field<PathBuf>,
+    archive_url: Field<String>,
+    archive_options: Field<BTreeMap<String, String>>,
     archive_key_file: Field<PathBuf>,
     restore_bytes_per_s_max: Field<u64>,
     bucket_dir: Field<PathBuf>,
-    buckets: Field<BTreeMap<String, PathBuf>>,
+    buckets: Field<BTreeMap<String, String>>,
+    bucket_options: Field<BTreeMap<String, String>>,
     log_format: Field<String>,
     log_level: Field<String>,
     #[serde(flatten)]
@@ -250,15 +271,6 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Where the point-in-time archive is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArchiveConfig {
-    /// The folder.
-    pub dir: PathBuf,
-    /// The file of the key that wraps the tables' keys.
-    pub key_file: PathBuf,
-}
-
 /// What a node runs with; every value is within its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeConfig {
@@ -310,8 +322,8 @@ pub struct NodeConfig {
     pub restore_bytes_per_s_max: u64,
     /// The folder whose folders are buckets.
     pub bucket_dir: Option<PathBuf>,
-    /// Buckets whose folders are elsewhere.
-    pub buckets: BTreeMap<String, PathBuf>,
+    /// Buckets that are elsewhere.
+    pub buckets: BTreeMap<String, StoreConfig>,
     /// Form of log lines.
     pub log_format: LogFormat,
     /// What is logged.
@@ -319,20 +331,31 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
-    /// Reads a file, lays `overrides` over it, and validates the result.
-    pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+    /// Reads a file, lays `overrides` over it, and validates the result; `kinds` knows the object
+    /// stores.
+    pub fn load(
+        path: &Path,
+        overrides: &Overrides,
+        kinds: &dyn StoreKinds,
+    ) -> Result<Self, ConfigError> {
         let table = super::read_table(path, overrides)?;
-        Self::from_table(table)
+        Self::from_table(table, kinds)
             .map_err(|errors| ConfigError::Wrong { path: path.display().to_string(), errors })
     }
 
     /// Validates what a file holds.
-    pub fn from_table(table: toml::Table) -> Result<Self, ConfigErrors> {
-        validate(super::raw(table)?)
+    pub fn from_table(table: toml::Table, kinds: &dyn StoreKinds) -> Result<Self, ConfigErrors> {
+        validate(super::raw(table)?, kinds)
     }
 
-    /// The configuration as a file that reads back as the same one. Secrets stay in their files.
+    /// The configuration as a file that reads back as the same one. Secrets stay in their files;
+    /// those that stand among the options of a store are in it.
     pub fn to_toml(&self) -> String {
+        self.text(str::to_owned)
+    }
+
+    /// The configuration, with the secrets among the options of stores as `secret` shows them.
+    fn text(&self, secret: fn(&str) -> String) -> String {
         let quoted = |s: &str| toml::Value::String(s.to_owned()).to_string();
         let path = |p: &Path| quoted(&p.display().to_string());
         let seeds: Vec<String> = self.seeds.iter().map(|s| quoted(s.as_str())).collect();
@@ -370,7 +393,10 @@ impl NodeConfig {
             lines.push(format!("cluster_secret_file = {}", path(file)));
         }
         if let Some(archive) = &self.archive {
-            lines.push(format!("archive_dir = {}", path(&archive.dir)));
+            lines.push(match &archive.store {
+                StoreConfig::Folder(folder) => format!("archive_dir = {}", path(folder)),
+                StoreConfig::Url(store) => format!("archive_url = {}", quoted(&store.url)),
+            });
             lines.push(format!("archive_key_file = {}", path(&archive.key_file)));
         }
         if let Some(file) = &self.credentials_file {
@@ -379,26 +405,21 @@ impl NodeConfig {
         if let Some(folder) = &self.bucket_dir {
             lines.push(format!("bucket_dir = {}", path(folder)));
         }
-        if !self.buckets.is_empty() {
-            // A table comes after all settings.
-            lines.push("[buckets]".to_owned());
-            let named = self.buckets.iter();
-            lines
-                .extend(named.map(|(name, folder)| format!("{} = {}", quoted(name), path(folder))));
-        }
+        // Tables come after all settings.
+        lines.extend(stores::tables(self.archive.as_ref(), &self.buckets, secret));
         lines.push(String::new());
         lines.join("\n")
     }
 
-    /// The configuration for a person to read: [`NodeConfig::to_toml`] and `<hidden>` for the
-    /// secret.
+    /// The configuration for a person to read: [`NodeConfig::to_toml`] with `<hidden>` for secrets.
     pub fn printed(&self) -> String {
         let secret = self.cluster_secret.as_ref().map(|s| format!("# cluster_secret = {s:?}\n"));
-        self.to_toml() + &secret.unwrap_or_default()
+        // Before the tables, so that it is not taken for a part of one.
+        secret.unwrap_or_default() + &self.text(|_| "<hidden>".to_owned())
     }
 }
 
-fn validate(raw: RawNodeConfig) -> Result<NodeConfig, ConfigErrors> {
+fn validate(raw: RawNodeConfig, kinds: &dyn StoreKinds) -> Result<NodeConfig, ConfigErrors> {
     let mut r = Reading::new(NODE_FIELDS);
     r.unknown(raw.unknown.keys());
     let node_id = r.must("node_id", raw.node_id);
@@ -456,10 +477,16 @@ fn validate(raw: RawNodeConfig) -> Result<NodeConfig, ConfigErrors> {
     let exposed: Vec<String> = exposed.chain(remote).collect();
     let (cluster_secret_file, cluster_secret) =
         super::secret(&mut r, raw.cluster_secret_file, &exposed);
-    let archive = archive(&mut r, raw.archive_dir, raw.archive_key_file);
+    let written = RawArchive {
+        dir: raw.archive_dir,
+        url: raw.archive_url,
+        options: raw.archive_options,
+        key_file: raw.archive_key_file,
+    };
+    let archive = stores::archive(&mut r, written, kinds);
     let restore_bytes_per_s_max = r.or("restore_bytes_per_s_max", raw.restore_bytes_per_s_max, 0);
     let bucket_dir = r.maybe("bucket_dir", raw.bucket_dir);
-    let buckets = r.maybe("buckets", raw.buckets).unwrap_or_default();
+    let buckets = stores::buckets(&mut r, raw.buckets, raw.bucket_options, kinds);
     let (credentials_file, credentials) = credentials(&mut r, raw.credentials_file);
     let complete = client.zip(admin).zip(peer).zip(engine).zip(policy.zip(log_format));
     let config =
@@ -511,40 +538,6 @@ fn credentials(r: &mut Reading, field: Field<PathBuf>) -> (Option<PathBuf>, Opti
             .map_err(|text| r.problem(NAME, format!("{} {text}", path.display())))
     });
     (file, known.and_then(Result::ok))
-}
-
-/// Where the archive is: both settings or none, and a key that can be used.
-fn archive(
-    r: &mut Reading,
-    dir: Field<PathBuf>,
-    key_file: Field<PathBuf>,
-) -> Option<ArchiveConfig> {
-    const NAME: &str = "archive_key_file";
-    let (dir, key_file) = (r.maybe("archive_dir", dir), r.maybe(NAME, key_file));
-    match (dir, key_file) {
-        (None, None) => None,
-        (Some(_), None) => {
-            r.problem(NAME, "is required with archive_dir".to_owned());
-            None
-        }
-        (None, Some(_)) => {
-            r.problem("archive_dir", "is required with archive_key_file".to_owned());
-            None
-        }
-        (Some(dir), Some(key_file)) => {
-            if let Err(why) = read_key(&key_file) {
-                r.problem(NAME, why);
-            }
-            Some(ArchiveConfig { dir, key_file })
-        }
-    }
-}
-
-/// Reads the key of an archive; says why it cannot.
-pub fn read_key(file: &Path) -> Result<MasterKey, String> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-    MasterKey::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 struct Listener {

@@ -3,15 +3,30 @@
 use super::*;
 use std::time::Duration;
 
-fn table(text: &str) -> toml::Table {
+/// Stores with the schemes `few` and `other`, whose options begin so.
+pub(super) struct FewKinds;
+
+impl StoreKinds for FewKinds {
+    fn takes(&self, url: &str, option: &str) -> bool {
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        ["few_region", "other_token"].contains(&option) && option.starts_with(scheme)
+    }
+
+    fn check(&self, store: &UrlStore) -> Result<(), String> {
+        let known = ["few://", "other://"].iter().any(|scheme| store.url.starts_with(scheme));
+        if known { Ok(()) } else { Err(format!("{} is no store", store.url)) }
+    }
+}
+
+pub(super) fn table(text: &str) -> toml::Table {
     toml::from_str(text).unwrap()
 }
 
-fn node(text: &str) -> Result<NodeConfig, String> {
-    NodeConfig::from_table(table(text)).map_err(|e| e.to_string())
+pub(super) fn node(text: &str) -> Result<NodeConfig, String> {
+    NodeConfig::from_table(table(text), &FewKinds).map_err(|e| e.to_string())
 }
 
-const PLAIN: &str = r#"
+pub(super) const PLAIN: &str = r#"
 node_id = 1
 region = "us-east-1"
 listen_client = "127.0.0.1:8000"
@@ -49,7 +64,7 @@ fn every_mistake_is_reported_at_once() {
 struct NodeErrors(Vec<String>, String);
 
 fn errors(text: &str) -> NodeErrors {
-    let errors = NodeConfig::from_table(table(text)).unwrap_err();
+    let errors = NodeConfig::from_table(table(text), &FewKinds).unwrap_err();
     let mut fields: Vec<String> = errors.0.iter().map(|p| p.field.clone()).collect();
     fields.sort();
     NodeErrors(fields, errors.to_string())
@@ -95,7 +110,7 @@ fn a_wildcard_must_be_advertised() {
 #[test]
 fn what_is_printed_reads_back() {
     let config = node(&(PLAIN.to_owned() + "latency_ms = 60\nseeds = [\"[::1]:8200\"]")).unwrap();
-    assert_eq!(NodeConfig::from_table(table(&config.printed())).unwrap(), config);
+    assert_eq!(NodeConfig::from_table(table(&config.printed()), &FewKinds).unwrap(), config);
     let config = RouterConfig::from_table(table(ROUTER)).unwrap();
     assert_eq!(RouterConfig::from_table(table(&config.printed())).unwrap(), config);
 }
@@ -113,7 +128,7 @@ fn overrides_replace_the_file() {
     assert!(!overrides.add("partitions"));
     let mut written = table(PLAIN);
     overrides.apply(&mut written);
-    let config = NodeConfig::from_table(written).unwrap();
+    let config = NodeConfig::from_table(written, &FewKinds).unwrap();
     assert_eq!((config.partitions, config.region.as_str()), (16, "eu-west-1"));
     assert_eq!(config.seeds.len(), 1);
 }
@@ -174,6 +189,17 @@ fn reference() -> String {
          every mistake at once and ends; `--print-config` prints what the process would run with.\n\
          Secrets come from files and print as `<hidden>`. An unknown setting is a mistake.\n\n\
          ## `meridian serve --config node.toml`\n\n{node}\n\
+         ### Object stores\n\n\
+         `archive_url` and URLs under `[buckets]` are opened with options of the environment\n\
+         (`AWS_…`, `GOOGLE_…`, `AZURE_…`), which those of the tables override. Names and values are\n\
+         those of the Rust crate `object_store`: for S3\n\
+         [AmazonS3ConfigKey](https://docs.rs/object_store/latest/object_store/aws/enum.AmazonS3ConfigKey.html)\n\
+         (`aws_region`, `aws_endpoint`, `aws_access_key_id`, `aws_secret_access_key`, `aws_allow_http`, …),\n\
+         for `gs` `GoogleConfigKey`, for `az` and `abfss` `AzureConfigKey`, and for all of them\n\
+         `ClientConfigKey` (`timeout`, `proxy_url`, …), in lower case and with `_`. The value of an option\n\
+         `…_file` that the store does not have itself is read from that file, without the line end: write\n\
+         `aws_secret_access_key_file = \"/etc/meridian/s3.secret\"`. Without any credentials those of the\n\
+         machine are asked for (instance role, workload identity).\n\n\
          ## `meridian router --config router.toml`\n\n{router}\n\
          Addresses inside `regions` are client and admin addresses of the region's nodes. The\n\
          router's own port never belongs to a region.\n"
