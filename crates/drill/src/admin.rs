@@ -91,6 +91,12 @@ impl Admin {
         self.send("GET", path, None, QUICK).await
     }
 
+    /// Gets a page of text.
+    pub async fn text(&self, path: &str) -> anyhow::Result<String> {
+        let body = self.answer("GET", path, None, QUICK).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     /// True if the path answers with success.
     pub async fn answers(&self, path: &str) -> bool {
         self.get(path).await.is_ok()
@@ -134,6 +140,18 @@ impl Admin {
         body: Option<Value>,
         limit: Duration,
     ) -> anyhow::Result<Value> {
+        let body = self.answer(method, path, body, limit).await?;
+        // Health endpoints may answer in plain text.
+        Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    async fn answer(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+        limit: Duration,
+    ) -> anyhow::Result<Bytes> {
         let text = body.map(|body| body.to_string()).unwrap_or_default();
         let request = Request::builder()
             .method(method)
@@ -151,8 +169,7 @@ impl Admin {
             let text = String::from_utf8_lossy(&answer.body);
             anyhow::bail!("{}: {}: {}", asked(), answer.status, text.trim());
         }
-        // Health endpoints may answer in plain text.
-        Ok(serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
+        Ok(answer.body)
     }
 }
 

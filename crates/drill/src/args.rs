@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::restore::RestoreArgs;
+
 /// How results are printed on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -44,6 +46,9 @@ pub enum Scenario {
     NodeLoss(NodeLossArgs),
     /// A node is lost while transactions are under way, and comes back.
     Transactions(TransactionsArgs),
+    /// A bad program overwrites and deletes half of the items under load, and the table is restored
+    /// to the second before.
+    Restore(RestoreArgs),
 }
 
 /// How a node is lost while transactions are under way.
@@ -238,10 +243,17 @@ mod tests {
             "drill region-loss --fault blackhole-net --latency 60ms --report out",
             "drill evacuate --trials 10",
             "drill node-loss --trials 20 --fault stop",
+            "drill restore --trials 10 --items 200000 --rate 500 --partitions 6",
+            "drill restore --restore-bytes-per-s-max 5000000 --pairs 5 --report out --seed 7",
         ] {
             Program::try_parse_from(line.split(' ')).unwrap();
         }
-        for line in ["drill", "drill region-loss --rate 0", "drill region-loss --latency 60"] {
+        for line in [
+            "drill",
+            "drill region-loss --rate 0",
+            "drill region-loss --latency 60",
+            "drill restore --items 0",
+        ] {
             assert!(Program::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }

@@ -38,6 +38,7 @@ pub async fn perform(client: &Client, call: &Call<'_>, asked: Asked) -> (Fate, S
     let (operation, body) = match asked {
         Asked::Get => ("GetItem", get(call)),
         Asked::Put(new) => ("PutItem", put(call, new)),
+        Asked::Delete => ("DeleteItem", delete(call)),
         Asked::PutIf { expected, new } => ("PutItem", put_if(call, expected, new)),
     };
     match client.call(operation, &body).await {
@@ -59,15 +60,22 @@ fn get(call: &Call<'_>) -> Value {
     })
 }
 
+fn delete(call: &Call<'_>) -> Value {
+    json!({ "TableName": call.table, "Key": { "pk": { "S": call.key.to_string() } } })
+}
+
+/// The item that a write leaves.
+pub fn item(key: Key, new: Write, item_bytes: usize) -> Value {
+    json!({
+        "pk": { "S": key.to_string() },
+        "v": { "S": new.to_string() },
+        "pad": { "S": "x".repeat(item_bytes) },
+    })
+}
+
 fn put(call: &Call<'_>, new: Write) -> Value {
-    let mut body = json!({
-        "TableName": call.table,
-        "Item": {
-            "pk": { "S": call.key.to_string() },
-            "v": { "S": new.to_string() },
-            "pad": { "S": "x".repeat(call.item_bytes) },
-        },
-    });
+    let item = item(call.key, new, call.item_bytes);
+    let mut body = json!({ "TableName": call.table, "Item": item });
     // A hot key tells what the region knew when it was written there.
     if matches!(call.key, Key::Hot { .. }) {
         body["ReturnValues"] = json!("ALL_OLD");
@@ -95,7 +103,7 @@ fn seen(key: Key, asked: Asked, answer: &Value) -> Seen {
         (Asked::Put(_), Key::Hot { .. }) => {
             Seen::Content(answer.get("Attributes").and_then(write_of))
         }
-        (Asked::Put(_) | Asked::PutIf { .. }, _) => Seen::Untold,
+        (Asked::Put(_) | Asked::Delete | Asked::PutIf { .. }, _) => Seen::Untold,
     }
 }
 
@@ -184,7 +192,8 @@ pub async fn scan(client: &Client, table: &str) -> anyhow::Result<Contents> {
     }
 }
 
-async fn scan_page(client: &Client, body: &Value) -> anyhow::Result<Value> {
+/// Reads one page of a Scan; asks again while it is not answered.
+pub async fn scan_page(client: &Client, body: &Value) -> anyhow::Result<Value> {
     let mut last = None;
     for _ in 0..BATCH_ATTEMPTS {
         match client.must("Scan", body).await {

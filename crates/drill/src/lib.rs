@@ -33,6 +33,7 @@ pub mod region_trial;
 #[cfg(test)]
 mod rehearsal;
 pub mod report;
+mod restore;
 pub mod rpo_rto;
 mod run;
 #[cfg(test)]

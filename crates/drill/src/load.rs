@@ -44,6 +44,13 @@ pub enum Mix {
         /// Share of conditional writes, in hundredths.
         conditional_percent: u8,
     },
+    /// All clients write, delete and read the same keys, without conditions.
+    Items {
+        /// How many keys.
+        keys: u32,
+        /// Share of deletes among the writes, in hundredths.
+        delete_percent: u8,
+    },
 }
 
 /// What the load does.
@@ -228,7 +235,7 @@ impl LoadClient {
                 (if hot { own } else { Key::Cold(new) }, Asked::Put(new))
             }
             (Mix::Own { .. }, false) => (self.recent_key(random), Asked::Get),
-            (Mix::Pool { keys, .. }, false) => {
+            (Mix::Pool { keys, .. } | Mix::Items { keys, .. }, false) => {
                 (Key::Pool(random.random_range(0..keys.max(1))), Asked::Get)
             }
             (Mix::Pool { keys, conditional_percent }, true) => {
@@ -238,6 +245,14 @@ impl LoadClient {
                     (key, Asked::PutIf { expected: self.writers.known(key), new })
                 } else {
                     (key, Asked::Put(new))
+                }
+            }
+            (Mix::Items { keys, delete_percent }, true) => {
+                let key = Key::Pool(random.random_range(0..keys.max(1)));
+                if random.random_range(0..100) < delete_percent {
+                    (key, Asked::Delete)
+                } else {
+                    (key, Asked::Put(self.writers.next(self.number)))
                 }
             }
         }

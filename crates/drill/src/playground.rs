@@ -49,6 +49,10 @@ pub struct Shape {
     pub engine: Option<String>,
     /// Where the data goes; a temporary folder when absent.
     pub data_dir: Option<PathBuf>,
+    /// Partitions of a new table, the program's default when absent.
+    pub partitions: Option<u32>,
+    /// Bytes a second that restores write at most on each node; 0 for no limit.
+    pub restore_bytes_per_s_max: u64,
 }
 
 /// A cluster under drill: one that was started here, or one that was there.
@@ -135,6 +139,13 @@ fn command(shape: &Shape, port: u16, data_dir: &Path, log: &Path) -> anyhow::Res
         .kill_on_drop(true);
     if let Some(engine) = &shape.engine {
         command.args(["--engine", engine]);
+    }
+    if let Some(partitions) = shape.partitions {
+        command.args(["--partitions", &partitions.to_string()]);
+    }
+    if shape.restore_bytes_per_s_max > 0 {
+        let limit = shape.restore_bytes_per_s_max.to_string();
+        command.args(["--restore-bytes-per-s-max", &limit]);
     }
     Ok(command)
 }

@@ -118,6 +118,8 @@ pub enum Asked {
     Get,
     /// An unconditional write.
     Put(Write),
+    /// An unconditional delete.
+    Delete,
     /// A write on the condition that the key holds what was last known of it.
     PutIf {
         /// What it must hold.
@@ -187,7 +189,7 @@ impl Record {
     /// The write that was asked for.
     pub fn write(&self) -> Option<Write> {
         match self.asked {
-            Asked::Get => None,
+            Asked::Get | Asked::Delete => None,
             Asked::Put(new) | Asked::PutIf { new, .. } => Some(new),
         }
     }
@@ -205,6 +207,7 @@ impl Record {
         let call = match self.asked {
             Asked::Get => Call::Get,
             Asked::Put(new) => Call::Put(Some(new.value())),
+            Asked::Delete => Call::Put(None),
             Asked::PutIf { expected, new } => {
                 Call::PutIf { expected: expected.map(Write::value), new: Some(new.value()) }
             }
@@ -216,7 +219,7 @@ impl Record {
         let reply = match (self.fate, self.asked, content) {
             (Fate::Ok, Asked::Get, Some(content)) => Reply::Got(content),
             (Fate::Ok, Asked::Get, None) | (Fate::Unknown, ..) => Reply::Unknown,
-            (Fate::Ok, Asked::Put(_) | Asked::PutIf { .. }, _) => Reply::Done,
+            (Fate::Ok, Asked::Put(_) | Asked::Delete | Asked::PutIf { .. }, _) => Reply::Done,
             (Fate::Refused, _, content) => Reply::Refused(content),
             (Fate::Failed, ..) => Reply::Failed,
         };

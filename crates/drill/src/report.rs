@@ -73,7 +73,7 @@ pub struct TrialReport {
 /// A whole drill.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// `region-loss`, `evacuate`, `node-loss` or `transactions`.
+    /// `region-loss`, `evacuate`, `node-loss`, `transactions` or `restore`.
     pub scenario: String,
     /// The fault.
     pub fault: String,
@@ -85,6 +85,8 @@ pub struct Report {
     pub settings: Vec<(String, String)>,
     /// The trials.
     pub trials: Vec<TrialReport>,
+    /// Measures of the drill that are of no one trial, by name; they appear in the summary.
+    pub measures: BTreeMap<String, Vec<f64>>,
 }
 
 impl Report {
@@ -147,6 +149,7 @@ impl Report {
             further.entry(name).or_default().push(*value);
         }
         all.extend(further.into_iter().map(|(name, values)| (name.to_owned(), values)));
+        all.extend(self.measures.clone());
         all
     }
 
@@ -225,6 +228,8 @@ fn row(label: &str, trial: &Trial) -> Vec<String> {
 
 fn number(value: Option<f64>) -> String {
     match value {
+        // What is small and no count would lose what it tells.
+        Some(value) if value.abs() < 10.0 && value.fract() != 0.0 => format!("{value:.2}"),
         Some(value) if value.is_finite() => format!("{value:.0}"),
         Some(_) | None => "never".to_owned(),
     }

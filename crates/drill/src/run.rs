@@ -7,6 +7,8 @@
 //!
 //! Tested by `rehearsal.rs` on a cluster in memory.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -19,12 +21,12 @@ use crate::cluster::Cluster;
 use crate::region_trial::Departure;
 use crate::report::{Report, TrialReport};
 use crate::stage::{STEPS_PER_TRIAL, Stage};
-use crate::{node_loss, region_trial, transactions};
+use crate::{node_loss, region_trial, restore, transactions};
 
 /// Regions of a playground for region drills, as `meridian playground` has them.
 const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-northeast-1"];
 /// Exit status after an interrupt, as shells count it.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// What is done to the cluster, in a trial.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +58,7 @@ pub async fn run(args: DrillArgs, shell: Shell) -> anyhow::Result<ExitCode> {
         Scenario::Transactions(TransactionsArgs { fault, common }) => {
             perform(Plan::Transactions(fault), None, &common, &shell).await
         }
+        Scenario::Restore(args) => restore::run(args, shell).await,
     }
 }
 
@@ -84,7 +87,7 @@ async fn perform(
     stage.close().await;
     let report = report(plan, common, settings, trials);
     if !report.trials.is_empty() {
-        publish(&report, common, shell)?;
+        publish(&report, &common.report, shell)?;
     }
     match ended {
         None => Ok(ExitCode::from(INTERRUPTED)),
@@ -240,23 +243,25 @@ fn report(
         rate: common.rate,
         settings,
         trials,
+        measures: BTreeMap::new(),
     }
 }
 
-fn publish(report: &Report, common: &Common, shell: &Shell) -> anyhow::Result<()> {
-    report.write(&common.report)?;
+/// Writes a report to a directory, and prints it.
+pub(crate) fn publish(report: &Report, directory: &Path, shell: &Shell) -> anyhow::Result<()> {
+    report.write(directory)?;
     match shell.output {
         Output::Json => println!("{}", report.json()),
         Output::Text => {
             println!("{}", report.table());
-            println!("\nreport: {}", common.report.join("report.html").display());
+            println!("\nreport: {}", directory.join("report.html").display());
         }
     }
     Ok(())
 }
 
 /// Waits for SIGINT or SIGTERM.
-async fn interrupted() {
+pub(crate) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
         (Ok(mut interrupt), Ok(mut terminate)) => {

@@ -16,7 +16,8 @@ use tokio::net::TcpListener;
 /// How the endpoint behaves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Script {
-    /// A one-register-a-key store for PutItem and GetItem.
+    /// A one-register-a-key store for PutItem, GetItem, DeleteItem and their batches; it leaves the
+    /// last write of a batch of more than twenty unprocessed.
     Remembers,
     /// Accepts and never answers.
     Silent,
@@ -59,6 +60,16 @@ async fn answer(
 
 fn operate(store: &mut BTreeMap<String, Value>, target: &str, body: &Value) -> (u16, Value) {
     let key = |item: &Value| item["pk"]["S"].as_str().unwrap().to_owned();
+    if target.ends_with("BatchWriteItem") {
+        return write_batch(store, body);
+    }
+    if target.ends_with("BatchGetItem") {
+        return read_batch(store, body);
+    }
+    if target.ends_with("DeleteItem") {
+        store.remove(&key(&body["Key"]));
+        return (200, json!({}));
+    }
     if target.ends_with("GetItem") {
         return match store.get(&key(&body["Key"])) {
             Some(item) => (200, json!({ "Item": item })),
@@ -87,4 +98,28 @@ fn operate(store: &mut BTreeMap<String, Value>, target: &str, body: &Value) -> (
         answer["Attributes"] = old;
     }
     (200, answer)
+}
+
+fn write_batch(store: &mut BTreeMap<String, Value>, body: &Value) -> (u16, Value) {
+    let (table, writes) = body["RequestItems"].as_object().unwrap().iter().next().unwrap();
+    let writes = writes.as_array().unwrap();
+    let (now, later) =
+        writes.split_at(if writes.len() > 20 { writes.len() - 1 } else { writes.len() });
+    for write in now {
+        match write.get("PutRequest") {
+            Some(put) => operate(store, "PutItem", put),
+            None => operate(store, "DeleteItem", &write["DeleteRequest"]),
+        };
+    }
+    match later {
+        [] => (200, json!({ "UnprocessedItems": {} })),
+        later => (200, json!({ "UnprocessedItems": { table: later } })),
+    }
+}
+
+fn read_batch(store: &BTreeMap<String, Value>, body: &Value) -> (u16, Value) {
+    let (table, wanted) = body["RequestItems"].as_object().unwrap().iter().next().unwrap();
+    let keys = wanted["Keys"].as_array().unwrap().iter();
+    let found: Vec<&Value> = keys.filter_map(|key| store.get(key["pk"]["S"].as_str()?)).collect();
+    (200, json!({ "Responses": { table: found } }))
 }

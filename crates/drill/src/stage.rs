@@ -79,6 +79,8 @@ impl Stage {
                     latency_ms: u64::try_from(common.latency.as_millis())?,
                     engine: common.engine.clone(),
                     data_dir: common.data_dir.clone(),
+                    partitions: None,
+                    restore_bytes_per_s_max: 0,
                 };
                 Ground::start(&shape).await?
             }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::client::{Client, Outcome};
 use crate::cluster::Cluster;
+use crate::load::eventually;
 
 /// Longest wait for each change of the table to be done.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -151,6 +152,13 @@ async fn await_table(
         tokio::time::sleep(PAUSE).await;
     }
     anyhow::bail!("table {table} did not become ready: {}", last.unwrap_or(Value::Null))
+}
+
+/// Waits until a table is ACTIVE.
+pub async fn await_active(client: &Client, table: &str, limit: Duration) -> anyhow::Result<()> {
+    let active = async || describe(client, table).await.as_ref().is_some_and(is_active);
+    anyhow::ensure!(eventually(limit, active).await, "{table} was not ACTIVE in {limit:?}");
+    Ok(())
 }
 
 fn is_active(description: &Value) -> bool {

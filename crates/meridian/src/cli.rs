@@ -106,6 +106,9 @@ pub struct PlaygroundArgs {
     /// Partitions of a new table.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub partitions: Option<u32>,
+    /// Bytes a second that restores write at most on each node, together; 0 for no limit.
+    #[arg(long, default_value_t = 0)]
+    pub restore_bytes_per_s_max: u64,
     /// Take only requests that are signed with one of this file's access keys; any when absent.
     #[arg(long, value_name = "FILE")]
     pub credentials: Option<PathBuf>,
@@ -184,6 +187,8 @@ mod tests {
             "admin table drop music-restored",
             "drill region-loss --trials 10 --rate 300 --fault blackhole --output json",
             "drill --cluster c.json node-loss",
+            "drill restore --trials 10 --restore-bytes-per-s-max 5000000 --pairs 5",
+            "playground --restore-bytes-per-s-max 5000000",
             "verify t --cluster c.json",
             "--cluster c.json verify",
             "bench --endpoint http://127.0.0.1:8000 --op put --closed",

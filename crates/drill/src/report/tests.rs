@@ -49,6 +49,7 @@ fn report(trials: Vec<TrialReport>) -> Report {
         rate: 10.0,
         settings: vec![("seed".into(), "7 <&>".into())],
         trials,
+        measures: BTreeMap::from([("ratio".to_owned(), vec![1.5, 1.25, 40.0])]),
     }
 }
 
@@ -96,6 +97,9 @@ fn a_recorded_history_becomes_a_report() {
     );
     assert_eq!(json["summary"]["rto_ms"], json!({"p50": 1000.0, "p99": 2000.0, "max": 2000.0}));
     assert_eq!(json["summary"]["lag_ms"]["p50"], 40.0);
+    assert_eq!(json["summary"]["ratio"], json!({"p50": 1.5, "p99": 40.0, "max": 40.0}));
+    let row = report.table().lines().find(|line| line.starts_with("ratio")).unwrap().to_owned();
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["ratio", "1.50", "40", "40"]);
 }
 
 #[test]

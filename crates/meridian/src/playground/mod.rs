@@ -74,7 +74,13 @@ pub async fn run(args: &PlaygroundArgs, shell: &Shell) -> anyhow::Result<()> {
     // Read here too, so that a mistake is told once and not by nine nodes.
     args.credentials.as_deref().map(dev::credentials).transpose()?;
     let credentials = args.credentials.as_ref().map(std::path::absolute).transpose()?;
-    let (supervisor, ended) = Supervisor::new(shape, folder.path(), args.latency, credentials)?;
+    let (supervisor, ended) = Supervisor::new(
+        shape,
+        folder.path(),
+        args.latency,
+        credentials,
+        args.restore_bytes_per_s_max,
+    )?;
     let supervisor = Arc::new(supervisor);
     let stop = process::asked_to_stop();
     let played = tokio::select! {

@@ -254,6 +254,7 @@ mod tests {
             latency: Duration::ZERO,
             engine: None,
             partitions: None,
+            restore_bytes_per_s_max: 0,
             credentials: None,
         }
     }

@@ -41,6 +41,8 @@ pub(super) struct Supervisor {
     latency: Duration,
     /// The file of the access keys of clients.
     credentials: Option<PathBuf>,
+    /// How much of a node restores may take; 0 for no limit.
+    restore_bytes_per_s_max: u64,
     shape: Shape,
     /// One start at a time; also guards `cluster.json`.
     inner: Mutex<Inner>,
@@ -61,13 +63,22 @@ impl Supervisor {
         folder: &Path,
         latency: Duration,
         credentials: Option<PathBuf>,
+        restore_bytes_per_s_max: u64,
     ) -> anyhow::Result<(Self, mpsc::Receiver<(u64, Kept)>)> {
         let program = std::env::current_exe().context("this program's file is not known")?;
         let (ends, ended) = mpsc::channel(ENDS_MAX);
         let inner = Inner { children: BTreeMap::new(), cluster: None, stopping: false };
-        let folder = folder.to_owned();
-        let inner = Mutex::new(inner);
-        Ok((Supervisor { folder, program, latency, credentials, shape, inner, ends }, ended))
+        let supervisor = Supervisor {
+            folder: folder.to_owned(),
+            program,
+            latency,
+            credentials,
+            restore_bytes_per_s_max,
+            shape,
+            inner: Mutex::new(inner),
+            ends,
+        };
+        Ok((supervisor, ended))
     }
 
     /// Where the cluster is described.
@@ -113,6 +124,7 @@ impl Supervisor {
         let buckets = crate::buckets::folder_in(&self.folder);
         let mut config = self.shape.node_config(spot, data, archive, buckets, self.latency);
         config.credentials_file.clone_from(&self.credentials);
+        config.restore_bytes_per_s_max = self.restore_bytes_per_s_max;
         let file = folder.join("node.toml");
         meridian_server::process::replace_file(&file, config.to_toml().as_bytes())
             .with_context(|| format!("cannot write {}", file.display()))?;
