@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt as _;
-use meridian_api::backups::Restorable;
+use meridian_api::backups::{ArchivedTable, Restorable};
 use meridian_api::streams::{StreamPage, StreamRead};
 use meridian_api::transact::{
     TransactGetOutcome, TransactToken, TransactWrite, TransactWriteOutcome,
@@ -87,6 +87,10 @@ impl Backend for Nowhere {
     }
 
     async fn restorable(&self, _: &TableRecord) -> Result<Option<Restorable>, BackendError> {
+        Err(NOT_HERE)
+    }
+
+    async fn archived_in(&self, _: &str, _: &str) -> Result<Option<ArchivedTable>, BackendError> {
         Err(NOT_HERE)
     }
 

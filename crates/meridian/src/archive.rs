@@ -5,7 +5,9 @@ use crate::stores;
 use anyhow::Context;
 use meridian_archive::MasterKey;
 use meridian_node::archive::{ArchiveOptions, CHECK_EVERY};
-use meridian_server::config::{ArchiveConfig, EngineChoice, NodeConfig, StoreConfig, read_key};
+use meridian_server::config::{
+    ArchiveConfig, ArchiveKeys, EngineChoice, KeySource, NodeConfig, StoreConfig,
+};
 use object_store::memory::InMemory;
 use rand::Rng;
 use std::fmt::Write as _;
@@ -17,11 +19,19 @@ use std::sync::Arc;
 /// Where `dev` and the playground keep the archive in their data folder.
 pub fn config_in(folder: &Path) -> ArchiveConfig {
     let store = StoreConfig::Folder(folder.join("archive"));
-    ArchiveConfig { store, key_file: folder.join("archive.key") }
+    ArchiveConfig { store, keys: ArchiveKeys::in_file(folder.join("archive.key")) }
+}
+
+/// Makes the key of an archive, where it is to be in a file and there is none.
+pub fn make_key(archive: &ArchiveConfig) -> anyhow::Result<()> {
+    match &archive.keys.current {
+        KeySource::File(file) => make_key_file(file),
+        KeySource::Command(_) => Ok(()),
+    }
 }
 
 /// Makes a key file, for its owner only, where there is none.
-pub fn make_key(file: &Path) -> anyhow::Result<()> {
+fn make_key_file(file: &Path) -> anyhow::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
@@ -55,10 +65,10 @@ pub fn options(config: &NodeConfig, kind: Kind) -> anyhow::Result<Option<Archive
     }
     let Some(archive) = &config.archive else { return Ok(None) };
     match kind {
-        Kind::Dev => make_key(&archive.key_file)?,
+        Kind::Dev => make_key(archive)?,
         Kind::Cluster => {}
     }
-    let key = read_key(&archive.key_file).map_err(anyhow::Error::msg)?;
+    let key = archive.keys.read().map_err(anyhow::Error::msg)?;
     let field = match archive.store {
         StoreConfig::Folder(_) => "archive_dir",
         StoreConfig::Url(_) => "archive_url",

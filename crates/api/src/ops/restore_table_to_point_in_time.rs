@@ -81,7 +81,7 @@ enum Source {
     /// A table of this region.
     Here(Arc<TableRecord>),
     /// A table of that name of another region, whose archive is in the same object store.
-    Elsewhere(String, ArchivedTable),
+    Elsewhere(String, Box<ArchivedTable>),
 }
 
 impl Source {
@@ -163,7 +163,7 @@ async fn source(
             if let Some(region) = other {
                 let archived = backend.archived_in(region, name).await.map_err(unanswered)?;
                 if let Some(archived) = archived {
-                    return Ok(Source::Elsewhere(name.to_owned(), archived));
+                    return Ok(Source::Elsewhere(name.to_owned(), Box::new(archived)));
                 }
             }
             let found = backups::known(backend, name).map(Source::Here);

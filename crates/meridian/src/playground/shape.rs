@@ -327,7 +327,7 @@ mod tests {
         let latency = Duration::from_millis(60);
         for spot in shape.nodes() {
             let archive = crate::archive::config_in(folder.path());
-            crate::archive::make_key(&archive.key_file).unwrap();
+            crate::archive::make_key(&archive).unwrap();
             let data = folder.path().join("data");
             let buckets = crate::buckets::folder_in(folder.path());
             let config = shape.node_config(&spot, data, archive, buckets, latency);

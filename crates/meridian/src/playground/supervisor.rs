@@ -119,7 +119,7 @@ impl Supervisor {
             .with_context(|| format!("cannot make {}", folder.display()))?;
         // All nodes have the one archive, as nodes on machines of their own would.
         let archive = crate::archive::config_in(&self.folder);
-        crate::archive::make_key(&archive.key_file)?;
+        crate::archive::make_key(&archive)?;
         let data = folder.join("data");
         let buckets = crate::buckets::folder_in(&self.folder);
         let mut config = self.shape.node_config(spot, data, archive, buckets, self.latency);

@@ -11,6 +11,7 @@
 //!
 //! Tested by `config/tests.rs`, which also keeps `docs/reference/config.md` in step.
 
+mod archive_key;
 mod field;
 mod node;
 mod overrides;
@@ -21,12 +22,13 @@ mod tests;
 
 use field::{Field, Reading};
 
+pub use archive_key::{ArchiveKeys, KeySource};
 pub use field::{ConfigErrors, FieldDoc, Problem, markdown};
 pub use node::{DISK_FREE_BYTES_MIN_DEFAULT, PARTITIONS_DEFAULT, SILENCE_MS_DEFAULT};
 pub use node::{EngineChoice, FailurePolicy, LogFormat, NODE_FIELDS, NodeConfig};
 pub use overrides::Overrides;
 pub use router::{ROUTER_FIELDS, RouterConfig, RouterRegion};
-pub use stores::{ArchiveConfig, StoreConfig, StoreKinds, UrlStore, read_key};
+pub use stores::{ArchiveConfig, StoreConfig, StoreKinds, UrlStore};
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -1,5 +1,6 @@
 //! The configuration of one node (`node.toml`).
 
+use super::archive_key::{self, RawKeys};
 use super::field::{Field, FieldDoc, Reading};
 use super::stores::{self, ArchiveConfig, RawArchive, STORE_URLS, StoreConfig, StoreKinds};
 use super::{Address, ConfigError, ConfigErrors, Overrides, Secret};
@@ -114,7 +115,19 @@ pub const NODE_FIELDS: &[FieldDoc] = &[
         "archive_key_file",
         "a path to a file of 64 hexadecimal digits, or 32 bytes in base64",
         "none",
-        "The key without which the archive cannot be read; required with `archive_dir` or `archive_url`, and kept elsewhere.",
+        "The key without which the archive cannot be read; it or `archive_key_command` is required with `archive_dir` or `archive_url`, and kept elsewhere.",
+    ),
+    doc(
+        "archive_key_command",
+        "a command for `sh -c`",
+        "none",
+        "Prints that key, in the same forms, instead of `archive_key_file`; run at each start of the node.",
+    ),
+    doc(
+        "archive_old_key_files",
+        "a list of paths",
+        "none",
+        "Keys before this one: what they wrapped is still opened.",
     ),
     doc(
         "restore_bytes_per_s_max",
@@ -185,6 +198,8 @@ struct RawNodeConfig {
     archive_url: Field<String>,
     archive_options: Field<BTreeMap<String, String>>,
     archive_key_file: Field<PathBuf>,
+    archive_key_command: Field<String>,
+    archive_old_key_files: Field<Vec<PathBuf>>,
     restore_bytes_per_s_max: Field<u64>,
     bucket_dir: Field<PathBuf>,
     buckets: Field<BTreeMap<String, String>>,
@@ -397,7 +412,7 @@ impl NodeConfig {
                 StoreConfig::Folder(folder) => format!("archive_dir = {}", path(folder)),
                 StoreConfig::Url(store) => format!("archive_url = {}", quoted(&store.url)),
             });
-            lines.push(format!("archive_key_file = {}", path(&archive.key_file)));
+            lines.extend(archive_key::lines(&archive.keys, quoted));
         }
         if let Some(file) = &self.credentials_file {
             lines.push(format!("credentials_file = {}", path(file)));
@@ -481,7 +496,11 @@ fn validate(raw: RawNodeConfig, kinds: &dyn StoreKinds) -> Result<NodeConfig, Co
         dir: raw.archive_dir,
         url: raw.archive_url,
         options: raw.archive_options,
-        key_file: raw.archive_key_file,
+        keys: RawKeys {
+            file: raw.archive_key_file,
+            command: raw.archive_key_command,
+            old_files: raw.archive_old_key_files,
+        },
     };
     let archive = stores::archive(&mut r, written, kinds);
     let restore_bytes_per_s_max = r.or("restore_bytes_per_s_max", raw.restore_bytes_per_s_max, 0);

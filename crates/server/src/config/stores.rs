@@ -10,11 +10,11 @@
 //!
 //! Tested below.
 
+use super::archive_key::{self, ArchiveKeys, KEY_SETTINGS, RawKeys};
 use super::field::{Field, Reading};
-use meridian_archive::MasterKey;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What a URL of a store may be, in error texts and the reference.
 pub(super) const STORE_URLS: &str = "a URL `s3://bucket/path`, `gs://…`, `az://…`, `abfss://…` or `file:///…`, the path being optional";
@@ -57,8 +57,8 @@ pub trait StoreKinds {
 pub struct ArchiveConfig {
     /// The store of its objects.
     pub store: StoreConfig,
-    /// The file of the key that wraps the tables' keys.
-    pub key_file: PathBuf,
+    /// The key that wraps the tables' keys.
+    pub keys: ArchiveKeys,
 }
 
 /// The settings of the archive as written.
@@ -66,7 +66,7 @@ pub(super) struct RawArchive {
     pub(super) dir: Field<PathBuf>,
     pub(super) url: Field<String>,
     pub(super) options: Field<BTreeMap<String, String>>,
-    pub(super) key_file: Field<PathBuf>,
+    pub(super) keys: RawKeys,
 }
 
 /// Where the archive is: a place and a key that can be used, or neither.
@@ -75,11 +75,10 @@ pub(super) fn archive(
     raw: RawArchive,
     kinds: &dyn StoreKinds,
 ) -> Option<ArchiveConfig> {
-    const KEY: &str = "archive_key_file";
     const OPTIONS: &str = "archive_options";
     let (dir, url) = (r.maybe("archive_dir", raw.dir), r.maybe("archive_url", raw.url));
     let options = r.maybe(OPTIONS, raw.options).unwrap_or_default();
-    let key_file = r.maybe(KEY, raw.key_file);
+    let keys = archive_key::keys(r, raw.keys);
     if url.is_none() && !options.is_empty() {
         r.problem(OPTIONS, "is for an archive_url");
     }
@@ -95,24 +94,24 @@ pub(super) fn archive(
         }
         (None, None) => None,
     };
-    match (store, key_file) {
+    match (store, keys) {
         (None, None) => None,
         (Some(_), None) => {
-            r.problem(KEY, "is required with archive_dir or archive_url");
+            if KEY_SETTINGS.iter().all(|name| r.is_clean(name)) {
+                r.problem(
+                    "archive_key_file",
+                    "or archive_key_command is required with archive_dir or archive_url",
+                );
+            }
             None
         }
         (None, Some(_)) => {
             if r.is_clean("archive_url") {
-                r.problem("archive_dir", "or archive_url is required with archive_key_file");
+                r.problem("archive_dir", "or archive_url is required with the key of an archive");
             }
             None
         }
-        (Some(store), Some(key_file)) => {
-            if let Err(why) = read_key(&key_file) {
-                r.problem(KEY, why);
-            }
-            Some(ArchiveConfig { store, key_file })
-        }
+        (Some(store), Some(keys)) => Some(ArchiveConfig { store, keys }),
     }
 }
 
@@ -173,13 +172,6 @@ fn url_store(
         r.problem(field, why);
     }
     StoreConfig::Url(store)
-}
-
-/// Reads the key of an archive; says why it cannot.
-pub fn read_key(file: &Path) -> Result<MasterKey, String> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-    MasterKey::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// The tables of a file: options, buckets, options. `secret` shows the value of an option that may be
@@ -246,7 +238,7 @@ mod tests {
         assert!(problems(&format!("{both}{key}")).starts_with("archive_url: is instead of"));
         assert!(problems(&key).starts_with("archive_dir: or archive_url is required"));
         let url = "archive_url = \"few://b/c\"\n";
-        assert!(problems(url).starts_with("archive_key_file: is required"));
+        assert!(problems(url).starts_with("archive_key_file: or archive_key_command is required"));
         let options = "[archive_options]\n\"few_regoin\" = \"x\"\n";
         let text = problems(&format!("{url}{key}{options}"));
         assert_eq!(text, "archive_options.few_regoin: the store has no such option\n");
