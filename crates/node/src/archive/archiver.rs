@@ -43,6 +43,8 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 const BASES_IN_TIME: u32 = 7;
 /// How many of the newest segments a new leader reads again.
 const READ_AGAIN_MAX: usize = 60;
+/// A base that was closed longer than this before recovery was turned on is of an earlier time.
+const BASED_WITHIN_MS: u64 = 5_000;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// Archives one partition.
@@ -197,6 +199,12 @@ impl Archiver {
         let mut segments = self.objects.segments(partition, oldest).await?;
         names.extend(segments.iter().copied());
         let Some((base, reached)) = reach(partition, &names, &ends) else { return Ok(None) };
+        if reached < cursor
+            && base.closed_ms.saturating_add(BASED_WITHIN_MS) < self.recovery.since_ms
+        {
+            // Recovery was off in between: nothing was lost.
+            return Ok(None);
+        }
         segments.retain(|name| ends_after(name, base.position));
         let kept = segments.iter().filter(|name| ends_after(name, cursor)).count();
         let mut newest =
