@@ -21,8 +21,6 @@ use crate::record::{Asked, Clock, Fate, Key, Record, Seen};
 
 /// Items of one BatchWriteItem; DynamoDB's limit.
 const BATCH_ITEMS_MAX: usize = 25;
-/// Batches under way at once.
-const BATCHES_PARALLEL: usize = 8;
 /// Attempts at one batch before writing is given up, and the pause between two.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -47,10 +45,11 @@ pub struct Bulk {
     writers: Arc<Writers>,
     client: u16,
     clock: Clock,
+    batches_parallel: usize,
 }
 
 impl Bulk {
-    /// A client of that number, which spreads its batches over the endpoints.
+    /// A client of that number, which has one batch under way at a time, at each endpoint in turn.
     pub fn new(
         endpoints: &[String],
         table: String,
@@ -60,7 +59,12 @@ impl Bulk {
     ) -> anyhow::Result<Bulk> {
         let patient = |url: &String| Client::patient(url, ANSWER_TIMEOUT).map(Arc::new);
         let endpoints = endpoints.iter().map(patient).collect::<anyhow::Result<_>>()?;
-        Ok(Bulk { endpoints, table, item_bytes, writers, client, clock })
+        Ok(Bulk { endpoints, table, item_bytes, writers, client, clock, batches_parallel: 1 })
+    }
+
+    /// With so many batches under way at once.
+    pub fn parallel(self, batches_parallel: usize) -> Bulk {
+        Bulk { batches_parallel, ..self }
     }
 
     /// Does all of it, each item until one of its calls is acknowledged; gives the calls.
@@ -73,7 +77,7 @@ impl Bulk {
         let mut batches: JoinSet<anyhow::Result<Vec<Record>>> = JoinSet::new();
         let turns = self.endpoints.iter().cycle();
         for (batch, endpoint) in deeds.chunks(BATCH_ITEMS_MAX).zip(turns) {
-            if batches.len() >= BATCHES_PARALLEL
+            if batches.len() >= self.batches_parallel
                 && let Some(done) = batches.join_next().await
             {
                 records.extend(done??);
@@ -176,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_item_is_written_once_though_some_are_unprocessed() {
-        let bulk = bulk(serve(Script::Remembers).await);
+        let bulk = bulk(serve(Script::Remembers).await).parallel(4);
         let deeds: Vec<(Key, Deed)> = (0..60).map(|one| (Key::Pool(one), Deed::Put)).collect();
         let records = bulk.perform(deeds).await.unwrap();
         let done = |fate| records.iter().filter(move |one| one.fate == fate);

@@ -27,6 +27,9 @@ use crate::table;
 const REGION: &str = "us-east-1";
 /// Share of deletes among the writes of the load, in hundredths.
 const DELETE_PERCENT: u8 = 10;
+/// Batches that the drill has under way at once while it fills the table; the bad program has one, as
+/// it is to damage the data and not to overload the nodes.
+const FILLING_BATCHES: usize = 8;
 /// Steps of the progress bar that a trial, or a pair, has at most.
 pub const STEPS_PER_TRIAL: u64 = 8;
 /// Steps before the first trial.
@@ -115,7 +118,8 @@ impl Site {
     /// Gives these items contents of the drill's; no other call may be under way.
     pub async fn mend(&mut self, keys: impl Iterator<Item = Key>) -> anyhow::Result<()> {
         let deeds: Vec<(Key, Deed)> = keys.map(|key| (key, Deed::Put)).collect();
-        let records = self.bulk(self.args.clients)?.perform(deeds).await?;
+        let records =
+            self.bulk(self.args.clients)?.parallel(FILLING_BATCHES).perform(deeds).await?;
         self.note(&records);
         self.ledger.settle();
         Ok(())
