@@ -11,8 +11,16 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
-/// The end of the names of tables that are restored for a comparison only.
-pub const SCRATCH_SUFFIX: &str = ".verify";
+/// What a restored table is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreKind {
+    /// What DynamoDB makes of it.
+    Usual,
+    /// With every setting that the source had then.
+    AllSettings,
+    /// As usual, for a comparison only.
+    Scratch,
+}
 
 /// What a restore is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +96,8 @@ pub enum AdminCall {
         to: String,
         /// As of when, ms since the Unix epoch; as late as the archive can when absent.
         at_ms: Option<u64>,
-        /// With every setting that the source had then, rather than those that DynamoDB restores.
-        all_settings: bool,
+        /// What becomes of it.
+        kind: RestoreKind,
     },
     /// How far a table is restored.
     Restoring {
@@ -116,7 +124,7 @@ pub enum AdminCall {
         second: String,
     },
     /// Deletes a table of this region that is still being restored, or that was restored for a
-    /// comparison only: whose name ends with [`SCRATCH_SUFFIX`].
+    /// comparison only.
     TableDrop {
         /// Name of the table.
         table: String,

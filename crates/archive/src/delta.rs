@@ -77,6 +77,12 @@ impl Delta {
         })
     }
 
+    /// The keys that were written, in order, also those that hold nothing before and after.
+    pub fn written(&self) -> impl Iterator<Item = &[u8]> {
+        let written = self.known.iter().filter(|(_, known)| known.written.is_some());
+        written.map(|(key, _)| key.as_slice())
+    }
+
     /// Passes the base's next chunk; gives what was written to keys up to its last.
     ///
     /// Error: `Damaged` when it is not the next chunk of this base, or its keys are not above those

@@ -322,7 +322,12 @@ fn later_settings_round_trip() {
             forced: None,
             global: None,
             own: own.clone(),
-            restore: Some(Box::new(region::RestoreSource { owner, later, ..restore_source() })),
+            restore: Some(Box::new(region::RestoreSource {
+                owner,
+                later,
+                is_scratch: true,
+                ..restore_source()
+            })),
             created_ms: 1,
         },
         region::Command::PartitionRestored { table: TableId(1), partition: PartitionId(16), at_ms },
@@ -331,6 +336,7 @@ fn later_settings_round_trip() {
             partition: PartitionId(16),
             restored: region::Restored { items: 1, bytes: 2, bytes_total: 3 },
         },
+        region::Command::DropRestoring { table: TableId(1) },
         region::Command::SwapTables { first: name(), second: name() },
     ]);
     for command in commands {

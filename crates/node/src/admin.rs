@@ -50,8 +50,8 @@ impl AdminBackend for Node {
             }
             AdminCall::Archived => self.archived_json().await,
             AdminCall::Rewrap { cluster, region } => self.rewrap(cluster, region).await,
-            AdminCall::Restore { from, to, at_ms, all_settings } => {
-                self.begin_restore(&from, &to, at_ms, all_settings).await
+            AdminCall::Restore { from, to, at_ms, kind } => {
+                self.begin_restore(&from, &to, at_ms, kind).await
             }
             AdminCall::Restoring { table } => self.restoring_json(&table),
             AdminCall::Compare { from, restored, partition, at_ms } => {

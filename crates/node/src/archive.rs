@@ -15,7 +15,6 @@ mod base;
 pub(crate) mod catalogue;
 mod cleaner;
 mod log;
-mod merger;
 pub(crate) mod objects;
 mod readback;
 pub(crate) mod reading;

@@ -41,6 +41,7 @@ pub async fn run(
         backup: Some(backup.id),
         at_ms: backup.at_ms,
         later: LaterSettings::default(),
+        is_scratch: false,
     };
     let made = backend.restore_table(&target, definition, source).await;
     let table = made.map_err(|error| match error {

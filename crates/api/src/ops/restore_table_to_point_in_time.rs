@@ -130,6 +130,7 @@ impl Source {
             backup: None,
             at_ms,
             later: LaterSettings::default(),
+            is_scratch: false,
         }
     }
 }

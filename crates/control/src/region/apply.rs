@@ -94,6 +94,7 @@ impl RegionState {
             Command::RestoreProgress { table, partition, restored } => {
                 self.restore_progress(*table, *partition, *restored)
             }
+            Command::DropRestoring { table } => self.drop_restoring(*table),
             Command::SwapTables { first, second } => self.swap_tables(first, second),
             Command::Export(command) => self.export(command),
             Command::Import(command) => self.import(command),

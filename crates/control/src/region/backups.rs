@@ -329,11 +329,18 @@ impl RegionState {
 
     /// True while a table is being restored from a backup.
     fn restores_from(&self, id: BackupId) -> bool {
+        // The archive of a deleted table is restored from by the table's id as well.
+        let of_table = self.backups.get(&id).filter(|one| one.kind == BackupKind::System);
+        let of_table = of_table.map(|backup| backup.table);
         let pending = |restore: &&super::Restore| !restore.pending.is_empty();
         let mut restores = self.tables.values().filter_map(|table| table.restore.as_ref());
         restores.any(|restore| {
             let source = &restore.source;
-            source.owner.is_none() && source.backup == Some(id) && pending(&restore)
+            let from_it = match source.backup {
+                Some(backup) => backup == id,
+                None => Some(source.table) == of_table,
+            };
+            source.owner.is_none() && from_it && pending(&restore)
         })
     }
 

@@ -124,6 +124,12 @@ pub enum Command {
         /// How far it is.
         restored: Restored,
     },
+    /// Begins to delete a table that is still being restored: DELETING.
+    DropRestoring {
+        /// The table.
+        #[serde(with = "stored::id")]
+        table: TableId,
+    },
     /// Two tables change their names with each other.
     SwapTables {
         /// The name of one.

@@ -75,6 +75,27 @@ fn what_would_act_on_the_filling_begins_after_it() {
 }
 
 #[test]
+fn only_what_is_still_being_restored_is_dropped() {
+    let mut region = Region::with_nodes(3);
+    let active = region.active_table("active");
+    let mut command = create("t", placed(1, &[1, 2, 3]));
+    if let Command::CreateTable { restore, .. } = &mut command {
+        *restore = Some(Box::new(restore_source()));
+    }
+    let Done::Table(table) = region.done(command) else { panic!("no table was made") };
+    let Done::Table(made) = region.done(create("new", placed(1, &[1]))) else { panic!("none") };
+    let in_use = |status| Refusal::InUse { status };
+    let refused = [(active, TableStatus::Active), (made, TableStatus::Creating)];
+    for (table, status) in refused {
+        assert_eq!(region.refused(Command::DropRestoring { table }), in_use(status));
+    }
+    region.done(Command::DropRestoring { table });
+    assert_eq!(region.state.tables()["t"].status, TableStatus::Deleting);
+    let again = region.refused(Command::DropRestoring { table });
+    assert_eq!(again, in_use(TableStatus::Deleting));
+}
+
+#[test]
 fn progress_is_shown_once_all_have_begun_and_until_all_are_filled() {
     let mut region = Region::with_nodes(3);
     let mut command = create("t", placed(2, &[1, 2, 3]));

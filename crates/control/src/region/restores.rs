@@ -9,10 +9,10 @@
 
 use super::RegionState;
 use super::apply::note_times;
-use super::command::{CommandResult, Done};
+use super::command::{CommandResult, Done, Refusal};
 use super::own::{OwnChange, OwnSettings};
 use crate::stored;
-use crate::table::{StreamView, TableDefinition};
+use crate::table::{StreamView, TableDefinition, TableStatus};
 use meridian_base::{BackupId, PartitionId, TableId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,6 +50,9 @@ pub struct RestoreSource {
     /// What the table gets when it is filled.
     #[serde(default, skip_serializing_if = "LaterSettings::is_none")]
     pub later: LaterSettings,
+    /// It is for a comparison only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_scratch: bool,
 }
 
 /// What makes a restored table all that its source was.
@@ -173,6 +176,18 @@ impl RegionState {
         if later.recovery_days.is_some() {
             table.own.change(&OwnChange::Recovery(later.recovery_days), at_ms)?;
         }
+        Ok(Done::Table(id))
+    }
+
+    /// Deletes a table that is still being restored, whatever its name is now.
+    pub(super) fn drop_restoring(&mut self, id: TableId) -> CommandResult {
+        let table = self.table_mut(id)?;
+        match table.status {
+            TableStatus::Creating if table.restore.is_some() => {}
+            status => return Err(Refusal::InUse { status }),
+        }
+        table.status = TableStatus::Deleting;
+        self.delete_indexes(id);
         Ok(Done::Table(id))
     }
 

@@ -52,6 +52,7 @@ pub(crate) fn restore_source() -> RestoreSource {
         backup: None,
         at_ms: 1_700_000_000_000,
         later: LaterSettings::default(),
+        is_scratch: false,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::cli::Shell;
 use crate::output;
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use meridian_api::admin::RestoreKind;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -46,10 +47,11 @@ pub(super) async fn begin(
     cluster: &Cluster,
     mut source: Map<String, Value>,
     to: &str,
-    all_settings: bool,
+    kind: RestoreKind,
 ) -> anyhow::Result<Begun> {
     source.insert("to".to_owned(), json!(to));
-    source.insert("all_settings".to_owned(), json!(all_settings));
+    source.insert("all_settings".to_owned(), json!(kind == RestoreKind::AllSettings));
+    source.insert("scratch".to_owned(), json!(kind == RestoreKind::Scratch));
     let begun = cluster.change("/admin/restore", &Value::Object(source), None).await?;
     serde_json::from_value(begun).context("the node's answer")
 }
@@ -90,7 +92,8 @@ pub(super) async fn wait(cluster: &Cluster, table: &str) -> anyhow::Result<Value
 /// `admin restore`.
 pub(super) async fn restore(cluster: &Cluster, args: &RestoreArgs) -> anyhow::Result<Value> {
     let cluster = cluster.only(args.by.region.as_deref())?;
-    let begun = begin(&cluster, source_json(&args.from), &args.to, args.all_settings).await?;
+    let kind = if args.all_settings { RestoreKind::AllSettings } else { RestoreKind::Usual };
+    let begun = begin(&cluster, source_json(&args.from), &args.to, kind).await?;
     wait(&cluster, &begun.table).await?;
     Ok(json!({"table": begun.table, "at": begun.at, "status": "Active"}))
 }
@@ -168,8 +171,8 @@ fn plan(rows: &[Row], args: &RebuildArgs) -> Result<Plan, String> {
     }
     let newest_ms = usable.iter().map(|(_, _, latest_ms)| *latest_ms).max().unwrap_or_default();
     let mut chosen: Vec<(&Row, &str, u64)> = Vec::new();
-    // A name's newest table comes last.
-    usable.sort_unstable_by_key(|(row, name, _)| (*name, row.number));
+    // A name's newest table comes last; numbers do not tell, since regions give them out by themselves.
+    usable.sort_unstable_by_key(|(row, name, latest_ms)| (*name, *latest_ms, row.number));
     for (row, name, latest_ms) in usable {
         let asked = args.table.iter().any(|one| one == name);
         if !args.table.is_empty() && !asked {
@@ -219,7 +222,7 @@ async fn rebuild(cluster: &Cluster, args: &RebuildArgs, shell: &Shell) -> anyhow
             "at_ms": at_ms,
         });
         let source = source.as_object().cloned().unwrap_or_default();
-        match begin(cluster, source, name, true).await {
+        match begin(cluster, source, name, RestoreKind::AllSettings).await {
             Ok(one) => begun.push(one),
             Err(why) => failed.push(json!({"table": name, "why": format!("{why:#}")})),
         }
@@ -289,9 +292,9 @@ mod tests {
 
     #[test]
     fn of_one_name_the_newest_is_made_again() {
-        let rows = [row(9, "music", 100_000), row(2, "music", 99_000)];
+        let rows = [row(2, "music", 100_000), row(9, "music", 99_000)];
         let found = plan(&rows, &args(&[], None)).unwrap();
-        assert_eq!((found.tables, found.at_ms), (vec![(9, "music".to_owned())], 100_000));
+        assert_eq!((found.tables, found.at_ms), (vec![(2, "music".to_owned())], 100_000));
         assert_eq!(found.left.len(), 1);
     }
 }

@@ -12,13 +12,15 @@ use super::restore::{Begun, begin, source_json, wait};
 use crate::cli::Shell;
 use crate::output;
 use anyhow::{Context, bail};
-use meridian_api::admin::SCRATCH_SUFFIX;
+use meridian_api::admin::RestoreKind;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// Between two looks whether the scratch table is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// The end of a scratch table's name.
+const SCRATCH_SUFFIX: &str = ".verify";
 /// Longest name of a table.
 const NAME_MAX: usize = 255;
 
@@ -66,7 +68,7 @@ async fn once(cluster: &Cluster, args: &VerifyArgs) -> anyhow::Result<(Value, u6
     let table = scratch(&args.from.source, args.from.backup);
     remove(cluster, &table).await?;
     let source = source_json(&args.from);
-    let begun = begin(cluster, source.clone(), &table, false).await?;
+    let begun = begin(cluster, source.clone(), &table, RestoreKind::Scratch).await?;
     let compared = compare(cluster, source, &begun).await;
     remove(cluster, &table).await.context("the scratch table")?;
     let whole = compared?;

@@ -261,17 +261,17 @@ impl Node {
         let Some(objects) = self.objects_of(Subject::Table(live.id)) else { return Ok(None) };
         let until_ms = self.options.clock.now_ms().saturating_add(CLOCKS_MS);
         let deadline = rt::now() + ARCHIVED_LIMIT;
-        loop {
+        let reached_ms = loop {
             let reached = objects.watermark(partition).await.map_err(from_object)?;
-            if reached.is_some_and(|mark| mark.commit_ms >= until_ms) {
-                break;
+            if let Some(mark) = reached.filter(|mark| mark.commit_ms >= until_ms) {
+                break mark.commit_ms;
             }
             if live.own.recovery.is_none() || rt::now() > deadline {
                 return Ok(None);
             }
             rt::sleep(AGAIN).await;
-        }
-        let (plan, mut delta) = match differed(&objects, partition, at_ms + 1, until_ms + 1).await {
+        };
+        let (_, delta) = match differed(&objects, partition, at_ms + 1, reached_ms + 1).await {
             Ok(found) => found,
             // A backup of a time before recovery was turned on.
             Err(ObjectError::Archive(
@@ -279,17 +279,7 @@ impl Node {
             )) => return Ok(None),
             Err(error) => return Err(from_object(error)),
         };
-        let mut keys = BTreeSet::new();
-        for name in plan.chunks() {
-            let whole = objects.name_of(&name);
-            let bytes = objects.must(&name).await.map_err(from_object)?;
-            let chunk = BaseChunk::decode(&whole, &bytes).map_err(from_archive)?;
-            let found = delta.pass_chunk(&whole, chunk).map_err(from_archive)?;
-            keys.extend(found.into_iter().map(|one| one.key));
-        }
-        let end = ObjectName::BaseEnd { partition, position: plan.base.position };
-        let found = delta.finish(&objects.name_of(&end)).map_err(from_archive)?;
-        keys.extend(found.into_iter().map(|one| one.key));
+        let keys = delta.written().map(<[u8]>::to_vec).collect();
         Ok(Some(keys))
     }
 }

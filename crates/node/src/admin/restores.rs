@@ -5,7 +5,7 @@ use crate::archive::catalogue::{Archived, Content, content, subject};
 use crate::archive::objects::{ObjectError, Objects};
 use crate::backend::TableOrigin;
 use crate::node::Node;
-use meridian_api::admin::{AdminError, ArchivedSource, SCRATCH_SUFFIX};
+use meridian_api::admin::{AdminError, ArchivedSource, RestoreKind};
 use meridian_api::backend::{Backend, ChangeError};
 use meridian_api::backups::Restorable;
 use meridian_api::restores::restored_as_usual;
@@ -162,18 +162,11 @@ impl Node {
         at_ms: Option<u64>,
     ) -> Result<(TableMeta, Restorable), AdminError> {
         let content = content(&found.objects, at_ms.unwrap_or(u64::MAX)).await;
-        let none =
-            || AdminError::Refused("the archive can bring back no time of it yet".to_owned());
-        let Content { meta, times } = content.map_err(from_store)?.ok_or_else(none)?;
-        let mut times = times.ok_or_else(none)?;
+        let Content { meta, times } = content.map_err(from_store)?.ok_or_else(nothing_yet)?;
+        let mut times = times.ok_or_else(nothing_yet)?;
         let state = self.control.region_state();
         let own = self.own_archive().is_some_and(|own| own == found.owner);
         match found.subject {
-            Subject::Table(id) if own => {
-                let table = state.table_by_id(id);
-                let since_ms = table.and_then(|table| table.own.recovery).map(|on| on.since_ms);
-                times.earliest_ms = times.earliest_ms.max(since_ms.unwrap_or_default());
-            }
             // It holds one moment. Where nobody knows it any more, that is the last that all of its
             // partitions have, a second after it at most.
             Subject::Backup(id) => {
@@ -192,7 +185,7 @@ impl Node {
         from: &ArchivedSource,
         to: &str,
         at_ms: Option<u64>,
-        all_settings: bool,
+        kind: RestoreKind,
     ) -> Result<Value, AdminError> {
         check_name(to)?;
         if let Some(table) = Backend::table(self, to) {
@@ -203,9 +196,6 @@ impl Node {
         }
         let found = self.archived_source(from).await?;
         let (meta, times) = self.content_at(&found, at_ms).await?;
-        if times.earliest_ms > times.latest_ms {
-            return Err(nothing_yet());
-        }
         let at_ms = at_ms.unwrap_or(times.latest_ms);
         if !(times.earliest_ms..=times.latest_ms).contains(&at_ms) {
             return Err(AdminError::Invalid(format!(
@@ -216,7 +206,7 @@ impl Node {
             )));
         }
         let definition = TableDefinition::decode(&meta.definition).map_err(unavailable)?;
-        let (definition, own, later) = if all_settings {
+        let (definition, own, later) = if kind == RestoreKind::AllSettings {
             let own = match meta.own.as_slice() {
                 [] => OwnSettings::default(),
                 own => OwnSettings::decode(own).map_err(unavailable)?,
@@ -242,6 +232,7 @@ impl Node {
             backup,
             at_ms,
             later,
+            is_scratch: kind == RestoreKind::Scratch,
         };
         let made = self.make_table(to, definition, TableOrigin::Restore(source, own)).await;
         made.map_err(not_made)?.map_err(|refusal| AdminError::Refused(refusal.to_string()))?;
@@ -286,12 +277,18 @@ impl Node {
     /// Deletes a table that is being restored, which clients cannot, or one that was for a comparison only.
     pub(crate) async fn table_drop(&self, name: &str) -> Result<Value, AdminError> {
         let table = self.restored_table(name)?;
-        let force = table.status == TableStatus::Creating;
-        if !force && !name.ends_with(SCRATCH_SUFFIX) {
-            let why = format!("table {name} is restored: delete it with DeleteTable");
-            return Err(AdminError::Refused(why));
-        }
-        let command = Command::DeleteTable { name: name.to_owned(), force, backup_ms: None };
+        let is_scratch = table.restore.as_ref().is_some_and(|restore| restore.source.is_scratch);
+        let command = match table.status {
+            TableStatus::Creating => Command::DropRestoring { table: table.id },
+            _ if is_scratch => {
+                let name = name.to_owned();
+                Command::DeleteTable { name, force: false, backup_ms: None }
+            }
+            TableStatus::Active | TableStatus::Updating | TableStatus::Deleting => {
+                let why = format!("table {name} is restored: delete it with DeleteTable");
+                return Err(AdminError::Refused(why));
+            }
+        };
         super::refused(self.control.region(&command).await)?;
         tracing::info!(table = name, "a table that was being restored is deleted");
         Ok(json!({"table": name, "status": format!("{:?}", TableStatus::Deleting)}))
@@ -299,17 +296,17 @@ impl Node {
 
     /// Two tables change their names.
     pub(crate) async fn table_swap(&self, first: &str, second: &str) -> Result<Value, AdminError> {
+        let global = self.control.global_state();
+        if global.tables().contains_key(first) || global.tables().contains_key(second) {
+            return Err(replicated());
+        }
         let (one, other) = (first.to_owned(), second.to_owned());
         let done = self.control.region(&Command::SwapTables { first: one, second: other }).await;
         let why = |refusal: Refusal| match refusal {
             Refusal::TableNotFound => {
                 AdminError::NotFound(format!("there is no table {first}, or no table {second}"))
             }
-            Refusal::Replicated => AdminError::Refused(
-                "a table with replicas in other regions keeps its name: take its replicas away \
-                 first, and add them again afterwards"
-                    .to_owned(),
-            ),
+            Refusal::Replicated => replicated(),
             refusal => AdminError::Refused(refusal.to_string()),
         };
         done.map_err(unavailable)?.map_err(why)?;
@@ -320,6 +317,14 @@ impl Node {
             {"table": second, "id": id(second)},
         ]}))
     }
+}
+
+fn replicated() -> AdminError {
+    AdminError::Refused(
+        "a table with replicas in other regions keeps its name: take its replicas away first, and \
+         add them again afterwards"
+            .to_owned(),
+    )
 }
 
 fn not_made(error: ChangeError) -> AdminError {

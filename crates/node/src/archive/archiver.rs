@@ -13,7 +13,6 @@
 use super::CHECK_EVERY;
 use super::base::BaseView;
 use super::log::{Interrupted, LogWriter};
-use super::merger::{Merged, merge};
 use super::objects::{Bases, Objects, as_put};
 use super::readback::{mend, note_damaged};
 use crate::hosting::HostedPartition;
@@ -87,8 +86,6 @@ struct Progress {
     /// Bytes of segments since that base, as far as this leader wrote them.
     log_bytes: u64,
     next_base: Option<rt::JoinHandle<Result<BaseEnd, Interrupted>>>,
-    /// Makes few segments out of many; the last one that was begun.
-    merging: Option<Task>,
     expire_at: rt::Instant,
     /// The segments that were not read back since.
     unchecked: Vec<ObjectName>,
@@ -146,7 +143,6 @@ impl Archiver {
             self.renew_base(&mut progress).await?;
             if rt::now() >= progress.expire_at {
                 self.expire().await?;
-                progress.merging = Some(self.merge(progress.saved));
                 progress.expire_at = rt::now() + EXPIRE_EVERY;
             }
             rt::sleep_until(due).await;
@@ -174,7 +170,6 @@ impl Archiver {
             base,
             log_bytes: 0,
             next_base: None,
-            merging: None,
             expire_at: now + EXPIRE_EVERY,
             checkpoint: archived,
             check_at: now + self.check_every(),
@@ -348,23 +343,6 @@ impl Archiver {
         }
         *described = Some(meta);
         Ok(())
-    }
-
-    /// Makes few segments out of many, beside everything else. One that still goes on is given up: it
-    /// left nothing missing.
-    fn merge(&self, upto: Position) -> Task {
-        let (objects, partition) = (Arc::clone(&self.objects), self.hosted.spec.partition);
-        Task::start(async move {
-            match merge(&objects, partition, upto).await {
-                Ok(Merged { put: 0, deleted: 0 }) => {}
-                Ok(Merged { put, deleted }) => {
-                    tracing::debug!(partition = partition.0, put, deleted, "segments were merged");
-                }
-                Err(why) => {
-                    tracing::warn!(partition = partition.0, %why, "segments are not merged yet");
-                }
-            }
-        })
     }
 
     /// Deletes what is needed for no time that can still be asked for.

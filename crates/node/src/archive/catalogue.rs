@@ -10,7 +10,7 @@ use meridian_api::backend::BackendError;
 use meridian_api::backups::{ArchivedTable, Restorable};
 use meridian_archive::{Prefix, Subject, TableMeta};
 use meridian_base::{BackupId, TableId};
-use meridian_control::region::ArchiveOwner;
+use meridian_control::region::{ArchiveOwner, OwnSettings};
 use meridian_control::stored::Stored;
 use meridian_control::table::TableDefinition;
 
@@ -51,7 +51,15 @@ impl Archived {
 pub async fn content(objects: &Objects, at_ms: u64) -> Result<Option<Content>, ObjectError> {
     let Some(meta) = objects.meta(at_ms).await? else { return Ok(None) };
     let partitions = meta.partitions.iter().map(|part| part.partition);
-    let times = archived_times(objects, partitions).await?;
+    let mut times = archived_times(objects, partitions).await?;
+    // Of what was archived before recovery was off for a while, a part is missing.
+    let newest = objects.meta(u64::MAX).await?.map(|newest| newest.own).unwrap_or_default();
+    let recovery = OwnSettings::decode(&newest).ok().and_then(|own| own.recovery);
+    let is_history = matches!(objects.subject(), Subject::Table(_));
+    if let (Some(times), Some(recovery)) = (&mut times, recovery.filter(|_| is_history)) {
+        times.earliest_ms = times.earliest_ms.max(recovery.since_ms);
+    }
+    let times = times.filter(|times| times.earliest_ms <= times.latest_ms);
     Ok(Some(Content { meta, times }))
 }
 
@@ -119,13 +127,14 @@ impl Node {
             tracing::warn!(region, %why, "the archive of another region cannot be read");
             BackendError::Internal
         })?;
-        let newest = found.into_iter().filter(|one| !one.is_backup()).rev().find_map(|one| {
+        let named = found.into_iter().filter_map(|one| {
             let content = one.content.ok().filter(|content| content.meta.name == table)?;
             let definition = TableDefinition::decode(&content.meta.definition).ok()?;
             let Subject::Table(id) = one.subject else { return None };
             Some(ArchivedTable { owner: one.owner, id, definition, times: content.times })
         });
-        Ok(newest)
+        // Ids do not tell which of several was there last: regions give them out by themselves.
+        Ok(named.max_by_key(|one| (one.times.map(|times| times.latest_ms), one.id)))
     }
 }
 

@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use meridian_archive::{
-    ArchiveError, BaseEnd, DataKey, MasterKey, NONCE_BYTES, ObjectName, Prefix, TableMeta,
+    ArchiveError, BaseEnd, DataKey, MasterKey, NONCE_BYTES, ObjectName, Prefix, Subject, TableMeta,
     Watermark, open, seal,
 };
 use meridian_base::{PartitionId, Position};
@@ -92,6 +92,11 @@ impl Objects {
     /// The objects under a prefix; nothing is read yet.
     pub fn new(store: Arc<dyn ObjectStore>, master: MasterKey, prefix: Prefix) -> Self {
         Objects { store, master, prefix, keys: Mutex::default() }
+    }
+
+    /// What they are of.
+    pub fn subject(&self) -> Subject {
+        self.prefix.subject
     }
 
     /// What the names of all of them begin with.
@@ -201,6 +206,9 @@ impl Objects {
                 continue;
             }
             let key = self.master.unwrap(&whole, &wrapped)?;
+            if (ObjectName::Key { number: key.number() }) != name {
+                return Err(ArchiveError::Misplaced { object: whole }.into());
+            }
             self.put_key(&key, PutMode::Overwrite).await?;
             again += 1;
         }

@@ -4,11 +4,16 @@
 
 use super::objects::{Bases, ObjectError, Objects};
 use super::readback::note_damaged;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
 use meridian_api::backups::Restorable;
 use meridian_archive::{
     ArchiveError, BaseEnd, Delta, Fold, LogSegment, ObjectName, RestorePlan, Watermark, reach,
 };
 use meridian_base::{PartitionId, Position};
+
+/// Segments that are read at a time.
+const SEGMENTS_AHEAD: usize = 8;
 
 /// The listing of a partition, as far as a time needs it.
 struct Listing {
@@ -39,13 +44,19 @@ async fn listing(objects: &Objects, of: PartitionId, at_ms: u64) -> Result<Listi
     Ok(Listing { names, ends, watermark, damaged })
 }
 
-async fn segment(
-    objects: &Objects,
-    name: &ObjectName,
-) -> Result<(String, LogSegment), ObjectError> {
-    let whole = objects.name_of(name);
-    let segment = LogSegment::decode(&whole, &objects.must(name).await?)?;
+async fn segment(objects: &Objects, name: ObjectName) -> Result<(String, LogSegment), ObjectError> {
+    let whole = objects.name_of(&name);
+    let segment = LogSegment::decode(&whole, &objects.must(&name).await?)?;
     Ok((whole, segment))
+}
+
+/// The segments of a plan with their objects' names, in order; some are read ahead.
+fn segments<'a>(
+    objects: &'a Objects,
+    plan: &RestorePlan,
+) -> BoxStream<'a, Result<(String, LogSegment), ObjectError>> {
+    let names = plan.segments.clone();
+    stream::iter(names).map(|name| segment(objects, name)).buffered(SEGMENTS_AHEAD).boxed()
 }
 
 /// The last base of a partition, and up to which position of the change log all is stored from it on;
@@ -89,8 +100,8 @@ pub async fn folded(
 ) -> Result<(RestorePlan, Fold), ObjectError> {
     let plan = listing(objects, of, at_ms).await?.plan(at_ms)?;
     let mut fold = Fold::new(plan.base, at_ms);
-    for name in &plan.segments {
-        let (whole, segment) = segment(objects, name).await?;
+    let mut segments = segments(objects, &plan);
+    while let Some((whole, segment)) = segments.try_next().await? {
         fold.add(&whole, segment)?;
     }
     Ok((plan, fold))
@@ -110,8 +121,8 @@ pub async fn differed(
     listing.ends.retain(|end| end.commit_ms <= before_ms);
     let plan = listing.plan(to_ms.saturating_sub(1))?;
     let mut delta = Delta::new(plan.base, from_ms, to_ms);
-    for name in &plan.segments {
-        let (whole, segment) = segment(objects, name).await?;
+    let mut segments = segments(objects, &plan);
+    while let Some((whole, segment)) = segments.try_next().await? {
         delta.add(&whole, segment)?;
     }
     Ok((plan, delta))

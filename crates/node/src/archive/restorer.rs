@@ -18,13 +18,14 @@ use crate::pause::Pause;
 use crate::pipeline::Refused;
 use crate::task::Task;
 use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{self, FuturesUnordered};
 use meridian_archive::{ArchiveError, ArchivedItem, ArchivedPartition, BaseChunk, ObjectName};
 use meridian_base::{Cause, Change, Incarnation, Origin, PartitionId, Position, VersionVector};
 use meridian_control::region::{Command, RestoreSource, Restored};
 use meridian_model::KeyRange;
 use meridian_partition::Reader;
 use meridian_raft::rt;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,9 +43,12 @@ const AGAIN: Duration = Duration::from_millis(20);
 const TELL_EVERY: Duration = Duration::from_secs(2);
 /// Items, and bytes of items, that one request writes.
 const BATCH_ITEMS: usize = 512;
-const BATCH_BYTES: u64 = 512 * 1024;
+const BATCH_BYTES: u64 = 128 * 1024;
 /// Requests under way at a time.
 const IN_FLIGHT_MAX: usize = 4;
+/// Chunks of a base that are read at a time. Of more, one would wait unpolled behind the writes, while
+/// its time runs.
+const CHUNKS_AHEAD: usize = 1;
 
 /// Why restoring stopped for now.
 #[derive(Debug, thiserror::Error)]
@@ -163,24 +167,49 @@ impl Restorer {
     async fn copy(&self, from: PartitionId) -> Result<(), Interrupted> {
         let (plan, mut fold) = folded(&self.objects, from, self.source.at_ms).await?;
         self.restored.lock().expect("no holder panics").bytes_total += plan.base.bytes;
+        let mut chunks =
+            stream::iter(plan.chunks().map(|name| self.chunk(name))).buffered(CHUNKS_AHEAD);
+        let mut chunks_are_left = true;
+        let mut waiting: VecDeque<Vec<ArchivedItem>> = VecDeque::new();
         let mut in_flight = FuturesUnordered::new();
-        for name in plan.chunks() {
-            let whole = self.objects.name_of(&name);
-            let chunk = BaseChunk::decode(&whole, &self.objects.must(&name).await?)?;
-            for batch in batches(fold.merge_chunk(&whole, chunk)?) {
-                make_room(&mut in_flight).await?;
+        loop {
+            while in_flight.len() < IN_FLIGHT_MAX
+                && let Some(batch) = waiting.pop_front()
+            {
                 in_flight.push(self.write(batch));
             }
+            // Reading goes on while things are written, and the other way round.
+            tokio::select! {
+                Some(written) = in_flight.next(), if !in_flight.is_empty() => written?,
+                next = chunks.next(), if chunks_are_left && waiting.len() < IN_FLIGHT_MAX => {
+                    let merged = match next {
+                        Some(read) => {
+                            let (whole, chunk) = read?;
+                            fold.merge_chunk(&whole, chunk)?
+                        }
+                        None => {
+                            chunks_are_left = false;
+                            let position = plan.base.position;
+                            let end = ObjectName::BaseEnd { partition: from, position };
+                            fold.finish(&self.objects.name_of(&end))?
+                        }
+                    };
+                    waiting.extend(batches(merged));
+                }
+                else => return Ok(()),
+            }
         }
-        let end = ObjectName::BaseEnd { partition: from, position: plan.base.position };
-        for batch in batches(fold.finish(&self.objects.name_of(&end))?) {
-            make_room(&mut in_flight).await?;
-            in_flight.push(self.write(batch));
-        }
-        while let Some(done) = in_flight.next().await {
-            let () = done?;
-        }
-        Ok(())
+    }
+
+    /// A chunk of a base, and its object's name.
+    async fn chunk(&self, name: ObjectName) -> Result<(String, BaseChunk), Interrupted> {
+        let whole = self.objects.name_of(&name);
+        let bytes = self.objects.must(&name).await?;
+        let chunk = rt::blocking(move || {
+            let chunk = BaseChunk::decode(&whole, &bytes);
+            chunk.map(|chunk| (whole, chunk))
+        });
+        Ok(chunk.await?)
     }
 
     async fn write(&self, items: Vec<ArchivedItem>) -> Result<(), Interrupted> {
@@ -242,16 +271,6 @@ impl Restorer {
             rt::sleep(AGAIN).await;
         }
     }
-}
-
-/// Waits until another request may be under way.
-async fn make_room(
-    in_flight: &mut FuturesUnordered<impl Future<Output = Result<(), Interrupted>>>,
-) -> Result<(), Interrupted> {
-    if in_flight.len() < IN_FLIGHT_MAX {
-        return Ok(());
-    }
-    in_flight.next().await.unwrap_or(Ok(()))
 }
 
 /// Items in portions for one request each.

@@ -49,6 +49,7 @@ pub(super) async fn restore(node: &Node, name: &str, at_ms: u64) {
         backup: None,
         at_ms,
         later: LaterSettings::default(),
+        is_scratch: false,
     };
     let made = node.restore_table(name, definition(), source).await.unwrap();
     assert_eq!(made.status, TableStatus::Creating);

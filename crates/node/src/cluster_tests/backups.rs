@@ -63,6 +63,7 @@ async fn restore(node: &Node, name: &str, backup: BackupId) {
         backup: Some(backup),
         at_ms: record.at_ms,
         later: LaterSettings::default(),
+        is_scratch: false,
     };
     node.restore_table(name, definition(), source).await.unwrap();
     eventually("the table is restored", async || {

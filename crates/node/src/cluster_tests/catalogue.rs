@@ -5,7 +5,7 @@ use super::region::Region;
 use super::testing::{eventually, put};
 use crate::archive::ArchiveOptions;
 use crate::node::Node;
-use meridian_api::admin::{AdminBackend, AdminCall, AdminError, ArchivedSource};
+use meridian_api::admin::{AdminBackend, AdminCall, AdminError, ArchivedSource, RestoreKind};
 use meridian_api::backend::Backend;
 use meridian_archive::MasterKey;
 use meridian_control::region::{OwnChange, Setting, TableSettings};
@@ -25,10 +25,10 @@ async fn restored(
     from: ArchivedSource,
     to: &str,
     at_ms: Option<u64>,
-    all_settings: bool,
+    kind: RestoreKind,
 ) -> Value {
     let to = to.to_owned();
-    let call = AdminCall::Restore { from, to: to.clone(), at_ms, all_settings };
+    let call = AdminCall::Restore { from, to: to.clone(), at_ms, kind };
     let begun = node.call(call).await.unwrap();
     eventually("the table is restored", async || {
         node.table(&to).is_some_and(|table| table.status == TableStatus::Active)
@@ -84,16 +84,16 @@ async fn a_cluster_that_is_gone_comes_back_from_its_archive() {
         from: from("t"),
         to: "here".to_owned(),
         at_ms: None,
-        all_settings: true,
+        kind: RestoreKind::AllSettings,
     };
     assert!(matches!(node.call(unknown).await, Err(AdminError::NotFound(_))), "another's archive");
-    restored(node, source("t"), "again", None, true).await;
+    restored(node, source("t"), "again", None, RestoreKind::AllSettings).await;
     assert_eq!(content(node, "again", &now).await, now);
     let table = node.table("again").unwrap();
     assert_eq!(table.definition.stream, Some(StreamView::NewImage));
     assert_eq!(table.definition.ttl.as_deref(), Some("expires"));
     assert_eq!((&table.own.tags, table.own.recovery.map(|on| on.days)), (&tags, Some(9)));
-    restored(node, source(&id.to_string()), "bare", Some(at_ms), false).await;
+    restored(node, source(&id.to_string()), "bare", Some(at_ms), RestoreKind::Usual).await;
     let table = node.table("bare").unwrap();
     assert_eq!(content(node, "bare", &now).await, now);
     assert_eq!((table.definition.stream, table.own.is_default()), (None, true));
@@ -101,7 +101,7 @@ async fn a_cluster_that_is_gone_comes_back_from_its_archive() {
         from: source("t"),
         to: "later".to_owned(),
         at_ms: Some(u64::MAX / 2),
-        all_settings: true,
+        kind: RestoreKind::AllSettings,
     };
     let Err(AdminError::Invalid(why)) = node.call(late).await else { panic!("it was restored") };
     assert!(why.starts_with("`at`: "), "{why}");
@@ -135,7 +135,11 @@ async fn a_comparison_finds_what_is_not_as_it_was() {
     put(node, "k0", "two").await;
     put(node, "new", "two").await;
     delete(node, "k1").await;
-    let begun = restored(region.node(2), from("t"), "copy.verify", Some(at_ms), false).await;
+    // There and gone again: nothing of it is left to see.
+    put(node, "passing", "two").await;
+    delete(node, "passing").await;
+    let begun =
+        restored(region.node(2), from("t"), "copy.verify", Some(at_ms), RestoreKind::Scratch).await;
     assert_eq!(compared(region.node(3), &begun, "copy.verify").await, (20, 3, 0));
     // Behind its back: one other, one more, one less.
     let table = node.table("copy.verify").unwrap();
@@ -165,7 +169,7 @@ async fn a_restored_table_takes_the_name_of_its_source() {
     for n in 0..20 {
         put(node, &format!("k{n}"), "nonsense").await;
     }
-    restored(node, from("t"), "good", Some(at_ms), false).await;
+    restored(node, from("t"), "good", Some(at_ms), RestoreKind::Usual).await;
     let (first, second) = ("t".to_owned(), "good".to_owned());
     node.call(AdminCall::TableSwap { first, second }).await.unwrap();
     for reader in region.nodes.values() {
@@ -215,7 +219,7 @@ async fn a_new_master_key_opens_everything_once_the_data_keys_are_wrapped_again(
 
     let new = Region::found(EngineKind::Memory, 11, archive).await;
     let source = ArchivedSource { source: "t".to_owned(), is_backup: false, cluster, region: name };
-    restored(new.node(1), source, "again", None, true).await;
+    restored(new.node(1), source, "again", None, RestoreKind::AllSettings).await;
     assert_eq!(content(new.node(1), "again", &now).await, now);
     new.stop().await;
 }

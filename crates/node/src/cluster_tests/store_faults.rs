@@ -142,6 +142,7 @@ impl Faults {
             backup: None,
             at_ms,
             later: LaterSettings::default(),
+            is_scratch: false,
         };
         node.restore_table(name, definition(), source).await.unwrap();
         let before = self.store.reads(damaged);

@@ -1,7 +1,7 @@
 //! Which admin call a path and a body mean.
 
 use http::{Method, Uri};
-use meridian_api::admin::{AdminCall, ArchivedSource};
+use meridian_api::admin::{AdminCall, ArchivedSource, RestoreKind};
 use serde_json::Value;
 
 /// What a request wants done.
@@ -94,7 +94,14 @@ fn doing(path: &[&str], body: &Value) -> Result<AdminCall, Unroutable> {
             from: archived_source(body)?,
             to: needed_text(body, "to")?,
             at_ms: number(body, "at_ms")?,
-            all_settings: flag(body, "all_settings")?,
+            kind: match (flag(body, "all_settings")?, flag(body, "scratch")?) {
+                (true, true) => {
+                    return Err(invalid("only one of `all_settings` and `scratch` may be true"));
+                }
+                (true, false) => RestoreKind::AllSettings,
+                (false, true) => RestoreKind::Scratch,
+                (false, false) => RestoreKind::Usual,
+            },
         },
         ["admin", "compare"] => AdminCall::Compare {
             from: archived_source(body)?,

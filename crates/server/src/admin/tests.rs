@@ -6,7 +6,7 @@ use crate::listener::{HttpServer, ListenLimits};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::Full;
-use meridian_api::admin::{AdminCall, ArchivedSource};
+use meridian_api::admin::{AdminCall, ArchivedSource, RestoreKind};
 use tokio::net::TcpListener;
 
 /// Answers with the call as it understood it.
@@ -128,7 +128,7 @@ async fn calls_reach_the_backend() {
                 from: source("t", false, Some("r")),
                 to: "u".to_owned(),
                 at_ms: Some(5),
-                all_settings: true,
+                kind: RestoreKind::AllSettings,
             },
         ),
         (
