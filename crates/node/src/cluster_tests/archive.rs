@@ -37,10 +37,10 @@ pub(super) async fn content(node: &Node, table: &str, keys: &Content) -> Content
     content
 }
 
-/// Restores the table `t` as it was at a time.
-pub(super) async fn restore(node: &Node, name: &str, at_ms: u64) {
+/// The table `t` at a time, as what a restore is from.
+pub(super) fn source_at(node: &Node, at_ms: u64) -> RestoreSource {
     let source = node.table("t").unwrap();
-    let source = RestoreSource {
+    RestoreSource {
         owner: None,
         table: source.id,
         table_name: "t".to_owned(),
@@ -50,7 +50,12 @@ pub(super) async fn restore(node: &Node, name: &str, at_ms: u64) {
         at_ms,
         later: LaterSettings::default(),
         is_scratch: false,
-    };
+    }
+}
+
+/// Restores the table `t` as it was at a time.
+pub(super) async fn restore(node: &Node, name: &str, at_ms: u64) {
+    let source = source_at(node, at_ms);
     let made = node.restore_table(name, definition(), source).await.unwrap();
     assert_eq!(made.status, TableStatus::Creating);
     eventually("the table is restored", async || {

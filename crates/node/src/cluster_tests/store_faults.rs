@@ -2,7 +2,7 @@
 //! bytes: writes go on, nothing wrong is restored, what is damaged is named, and the work resumes by
 //! itself.
 
-use super::archive::{Content, content, latest_ms, restore};
+use super::archive::{Content, content, latest_ms, restore, source_at};
 use super::faulty_store::{Fault, FaultyStore};
 use super::region::Region;
 use super::testing::{definition, eventually, put};
@@ -13,7 +13,7 @@ use meridian_api::admin::{AdminBackend, AdminCall, AdminError};
 use meridian_api::backend::{Backend, Consistency};
 use meridian_archive::{ArchiveError, Subject};
 use meridian_base::{PartitionId, Position};
-use meridian_control::region::{LaterSettings, OwnChange, RestoreSource};
+use meridian_control::region::OwnChange;
 use meridian_control::table::TableStatus;
 use meridian_model::{AttributeValue, Key};
 use meridian_partition::Reader;
@@ -102,9 +102,10 @@ impl Faults {
     async fn is_let_go(&self) {
         eventually("the change logs are let go", async || {
             let hosted = self.region.nodes.values().flat_map(|node| node.hosting.partitions());
+            // A cursor lets go of changes; until they are trimmed, whoever comes to lead mends with them.
             let behind = |one: &Arc<crate::hosting::HostedPartition>| {
-                let cursor = one.cursor(Reader::Archive);
-                cursor.is_some_and(|cursor| cursor < one.replica.lock().header().position)
+                let header = *one.replica.lock().header();
+                one.cursor(Reader::Archive).is_some() && header.trimmed < header.position
             };
             !hosted.into_iter().any(|one| behind(&one))
         })
@@ -133,17 +134,7 @@ impl Faults {
     /// A restore that does not get done, and shows nothing.
     async fn is_not_restored(&self, name: &str, at_ms: u64, damaged: &Path) {
         let node = self.node();
-        let source = RestoreSource {
-            owner: None,
-            table: node.table("t").unwrap().id,
-            table_name: "t".to_owned(),
-            table_arn: "arn".to_owned(),
-            backup_arn: None,
-            backup: None,
-            at_ms,
-            later: LaterSettings::default(),
-            is_scratch: false,
-        };
+        let source = source_at(node, at_ms);
         node.restore_table(name, definition(), source).await.unwrap();
         let before = self.store.reads(damaged);
         eventually("it is tried again and again", async || self.store.reads(damaged) > before + 4)
