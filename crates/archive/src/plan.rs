@@ -64,6 +64,12 @@ impl RestorePlan {
         Ok(RestorePlan { at_ms, base, segments })
     }
 
+    /// The end of the base.
+    pub fn end(&self) -> ObjectName {
+        let BaseEnd { partition, position, .. } = self.base;
+        ObjectName::BaseEnd { partition, position }
+    }
+
     /// The names of the base's chunks, in order.
     pub fn chunks(&self) -> impl Iterator<Item = ObjectName> {
         chunks(self.base)

@@ -3,14 +3,20 @@
 use super::tests::{Region, create, delete, placed, restore_source};
 use super::*;
 
-#[test]
-fn a_restored_table_knows_which_partitions_are_still_to_be_filled() {
-    let mut region = Region::with_nodes(3);
-    let mut command = create("t", placed(2, &[1, 2, 3]));
+/// A table `t` of that many partitions that is being restored.
+fn restoring(region: &mut Region, parts: u32) -> TableId {
+    let mut command = create("t", placed(parts, &[1, 2, 3]));
     if let Command::CreateTable { restore, .. } = &mut command {
         *restore = Some(Box::new(restore_source()));
     }
     let Done::Table(table) = region.done(command) else { panic!("no table was made") };
+    table
+}
+
+#[test]
+fn a_restored_table_knows_which_partitions_are_still_to_be_filled() {
+    let mut region = Region::with_nodes(3);
+    let table = restoring(&mut region, 2);
     let first = PartitionId(GroupId::FIRST_PARTITION);
     let second = PartitionId(first.0 + 1);
     let mut fill = |partition, at_ms| {
@@ -78,11 +84,7 @@ fn what_would_act_on_the_filling_begins_after_it() {
 fn only_what_is_still_being_restored_is_dropped() {
     let mut region = Region::with_nodes(3);
     let active = region.active_table("active");
-    let mut command = create("t", placed(1, &[1, 2, 3]));
-    if let Command::CreateTable { restore, .. } = &mut command {
-        *restore = Some(Box::new(restore_source()));
-    }
-    let Done::Table(table) = region.done(command) else { panic!("no table was made") };
+    let table = restoring(&mut region, 1);
     let Done::Table(made) = region.done(create("new", placed(1, &[1]))) else { panic!("none") };
     let in_use = |status| Refusal::InUse { status };
     let refused = [(active, TableStatus::Active), (made, TableStatus::Creating)];
@@ -98,11 +100,7 @@ fn only_what_is_still_being_restored_is_dropped() {
 #[test]
 fn progress_is_shown_once_all_have_begun_and_until_all_are_filled() {
     let mut region = Region::with_nodes(3);
-    let mut command = create("t", placed(2, &[1, 2, 3]));
-    if let Command::CreateTable { restore, .. } = &mut command {
-        *restore = Some(Box::new(restore_source()));
-    }
-    let Done::Table(table) = region.done(command) else { panic!("no table was made") };
+    let table = restoring(&mut region, 2);
     let first = PartitionId(GroupId::FIRST_PARTITION);
     let second = PartitionId(first.0 + 1);
     let mut tell = |partition, bytes| {

@@ -11,16 +11,15 @@
 //! Tested by `cluster_tests/catalogue.rs`, with items changed behind its back.
 
 use super::inspect::hex;
-use super::restores::{Found, own_backup};
+use super::restores::{Found, from_object, own_backup};
 use super::unavailable;
 use crate::archive::objects::{ObjectError, Objects};
-use crate::archive::reading::{differed, folded};
+use crate::archive::reading::{chunk, differed, folded};
 use crate::node::Node;
 use meridian_api::admin::{AdminError, ArchivedSource};
 use meridian_api::backend::Backend;
 use meridian_archive::{
-    ArchiveError, ArchivedItem, ArchivedPartition, BaseChunk, Fold, ObjectName, RestorePlan,
-    Subject,
+    ArchiveError, ArchivedItem, ArchivedPartition, Fold, ObjectName, RestorePlan, Subject,
 };
 use meridian_base::PartitionId;
 use meridian_base::codec::Reader;
@@ -44,13 +43,6 @@ const ARCHIVED_LIMIT: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_millis(200);
 
 type Entry = (Vec<u8>, Item);
-
-fn from_object(error: ObjectError) -> AdminError {
-    match error {
-        ObjectError::Archive(why) => AdminError::Refused(why.to_string()),
-        why @ (ObjectError::Store(_) | ObjectError::Silent) => unavailable(why),
-    }
-}
 
 fn from_archive(error: ArchiveError) -> AdminError {
     AdminError::Refused(error.to_string())
@@ -80,14 +72,11 @@ impl<'a> ArchivedItems<'a> {
             }
             let Some(fold) = &mut self.fold else { return Ok(None) };
             if let Some(name) = self.chunks.pop_front() {
-                let whole = self.objects.name_of(&name);
-                let bytes = self.objects.must(&name).await.map_err(from_object)?;
-                let chunk = BaseChunk::decode(&whole, &bytes).map_err(from_archive)?;
+                let (whole, chunk) = chunk(self.objects, name).await.map_err(from_object)?;
                 self.ready = fold.merge_chunk(&whole, chunk).map_err(from_archive)?.into();
             } else {
-                let position = self.plan.base.position;
-                let end = ObjectName::BaseEnd { partition: self.plan.base.partition, position };
-                let rest = fold.finish(&self.objects.name_of(&end)).map_err(from_archive)?;
+                let end = self.objects.name_of(&self.plan.end());
+                let rest = fold.finish(&end).map_err(from_archive)?;
                 (self.ready, self.fold) = (rest.into(), None);
             }
         }

@@ -1,7 +1,7 @@
 //! What an archive holds, tables that are filled from it, and tables that change names.
 
 use super::unavailable;
-use crate::archive::catalogue::{Archived, Content, content, subject};
+use crate::archive::catalogue::{Archived, content, subject};
 use crate::archive::objects::{ObjectError, Objects};
 use crate::backend::TableOrigin;
 use crate::node::Node;
@@ -9,7 +9,7 @@ use meridian_api::admin::{AdminError, ArchivedSource, RestoreKind};
 use meridian_api::backend::{Backend, ChangeError};
 use meridian_api::backups::Restorable;
 use meridian_api::restores::restored_as_usual;
-use meridian_archive::{Subject, TableMeta};
+use meridian_archive::Subject;
 use meridian_base::{BackupId, TableId};
 use meridian_control::region::{
     AllSettings, ArchiveOwner, Command, LaterSettings, OwnSettings, Refusal, RestoreSource,
@@ -28,7 +28,8 @@ pub(super) struct Found {
     pub(super) objects: Arc<Objects>,
 }
 
-fn from_store(error: ObjectError) -> AdminError {
+/// What an object that cannot be had is to an operator.
+pub(super) fn from_object(error: ObjectError) -> AdminError {
     match error {
         ObjectError::Archive(why) => AdminError::Refused(why.to_string()),
         why @ (ObjectError::Store(_) | ObjectError::Silent) => unavailable(why),
@@ -76,8 +77,8 @@ impl Node {
             return Err(no_archive());
         }
         let mut all = Vec::new();
-        for owner in self.archive_owners().await.map_err(from_store)? {
-            all.extend(self.archived(&owner).await.map_err(from_store)?.iter().map(shown));
+        for owner in self.archive_owners().await.map_err(from_object)? {
+            all.extend(self.archived(&owner).await.map_err(from_object)?.iter().map(shown));
         }
         let own = self.own_archive();
         Ok(json!({
@@ -98,7 +99,7 @@ impl Node {
         }
         let owner = self.owner_of(cluster, region)?;
         let (mut keys, mut again, mut failed) = (0, 0, Vec::new());
-        for subject in self.archived_subjects(&owner).await.map_err(from_store)? {
+        for subject in self.archived_subjects(&owner).await.map_err(from_object)? {
             let objects = self.objects_in(owner.clone(), subject).ok_or_else(no_archive)?;
             match objects.rewrap().await {
                 Ok((all, wrapped)) => (keys, again) = (keys + all, again + wrapped),
@@ -124,17 +125,18 @@ impl Node {
             let objects = self.objects_in(owner.clone(), subject).ok_or_else(no_archive)?;
             Ok(Found { owner: owner.clone(), subject, objects })
         };
-        let live = self.control.region_state();
-        let live = live.tables().get(&from.source);
-        if Some(&owner) == self.own_archive().as_ref() && !from.is_backup && live.is_some() {
-            return live.map_or_else(|| Err(no_archive()), |table| found(Subject::Table(table.id)));
+        if Some(&owner) == self.own_archive().as_ref()
+            && !from.is_backup
+            && let Some(table) = self.control.region_state().tables().get(&from.source)
+        {
+            return found(Subject::Table(table.id));
         }
         let number = from.source.parse().ok();
         let fits = |one: &Archived| {
             let named = one.content.as_ref().is_ok_and(|known| known.meta.name == from.source);
             one.is_backup() == from.is_backup && (named || Some(one.number()) == number)
         };
-        let mut fitting = self.archived(&owner).await.map_err(from_store)?;
+        let mut fitting = self.archived(&owner).await.map_err(from_object)?;
         fitting.retain(fits);
         let (kind, ArchiveOwner { cluster, region }) =
             (if from.is_backup { "backup" } else { "table" }, &owner);
@@ -155,15 +157,10 @@ impl Node {
         }
     }
 
-    /// Which times of what was found can be brought back, and what it was at one of them.
-    async fn content_at(
-        &self,
-        found: &Found,
-        at_ms: Option<u64>,
-    ) -> Result<(TableMeta, Restorable), AdminError> {
-        let content = content(&found.objects, at_ms.unwrap_or(u64::MAX)).await;
-        let Content { meta, times } = content.map_err(from_store)?.ok_or_else(nothing_yet)?;
-        let mut times = times.ok_or_else(nothing_yet)?;
+    /// Which times of what was found can be brought back.
+    async fn times_of(&self, found: &Found) -> Result<Restorable, AdminError> {
+        let content = content(&found.objects).await.map_err(from_object)?;
+        let mut times = content.and_then(|content| content.times).ok_or_else(nothing_yet)?;
         let state = self.control.region_state();
         let own = self.own_archive().is_some_and(|own| own == found.owner);
         match found.subject {
@@ -176,7 +173,7 @@ impl Node {
             }
             Subject::Table(_) => {}
         }
-        Ok((meta, times))
+        Ok(times)
     }
 
     /// Makes a table and begins to fill it.
@@ -195,7 +192,7 @@ impl Node {
             )));
         }
         let found = self.archived_source(from).await?;
-        let (meta, times) = self.content_at(&found, at_ms).await?;
+        let times = self.times_of(&found).await?;
         let at_ms = at_ms.unwrap_or(times.latest_ms);
         if !(times.earliest_ms..=times.latest_ms).contains(&at_ms) {
             return Err(AdminError::Invalid(format!(
@@ -205,6 +202,8 @@ impl Node {
                 iso_label(times.latest_ms)
             )));
         }
+        let meta = found.objects.meta(at_ms).await.map_err(from_object)?;
+        let meta = meta.ok_or_else(nothing_yet)?;
         let definition = TableDefinition::decode(&meta.definition).map_err(unavailable)?;
         let (definition, own, later) = if kind == RestoreKind::AllSettings {
             let own = match meta.own.as_slice() {

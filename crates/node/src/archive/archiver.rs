@@ -123,7 +123,6 @@ impl Archiver {
     async fn attempt(&self, closed_ms: &mut u64) -> Result<Infallible, Interrupted> {
         let cursor = self.hosted.start_reading(Reader::Archive).await?;
         let mut described = None;
-        self.describe(&mut described).await?;
         let mut progress = self.resume(cursor).await?;
         loop {
             let due = rt::now() + EVERY;

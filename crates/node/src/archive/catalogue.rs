@@ -47,14 +47,13 @@ impl Archived {
     }
 }
 
-/// The times of what the objects hold, as of what they say it was at a time.
-pub async fn content(objects: &Objects, at_ms: u64) -> Result<Option<Content>, ObjectError> {
-    let Some(meta) = objects.meta(at_ms).await? else { return Ok(None) };
+/// What the objects hold; none before they say of what they are.
+pub async fn content(objects: &Objects) -> Result<Option<Content>, ObjectError> {
+    let Some(meta) = objects.meta(u64::MAX).await? else { return Ok(None) };
     let partitions = meta.partitions.iter().map(|part| part.partition);
     let mut times = archived_times(objects, partitions).await?;
     // Of what was archived before recovery was off for a while, a part is missing.
-    let newest = objects.meta(u64::MAX).await?.map(|newest| newest.own).unwrap_or_default();
-    let recovery = OwnSettings::decode(&newest).ok().and_then(|own| own.recovery);
+    let recovery = OwnSettings::decode(&meta.own).ok().and_then(|own| own.recovery);
     let is_history = matches!(objects.subject(), Subject::Table(_));
     if let (Some(times), Some(recovery)) = (&mut times, recovery.filter(|_| is_history)) {
         times.earliest_ms = times.earliest_ms.max(recovery.since_ms);
@@ -84,7 +83,7 @@ impl Node {
         let mut found = Vec::new();
         for subject in self.archived_subjects(owner).await? {
             let Some(objects) = self.objects_in(owner.clone(), subject) else { break };
-            let content = match content(&objects, u64::MAX).await {
+            let content = match content(&objects).await {
                 Ok(Some(content)) => Ok(content),
                 // Being made, or the rest of one whose removal was cut off.
                 Ok(None) => continue,

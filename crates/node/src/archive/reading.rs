@@ -8,9 +8,11 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use meridian_api::backups::Restorable;
 use meridian_archive::{
-    ArchiveError, BaseEnd, Delta, Fold, LogSegment, ObjectName, RestorePlan, Watermark, reach,
+    ArchiveError, BaseChunk, BaseEnd, Delta, Fold, LogSegment, ObjectName, RestorePlan, Watermark,
+    reach,
 };
 use meridian_base::{PartitionId, Position};
+use meridian_raft::rt;
 
 /// Segments that are read at a time.
 const SEGMENTS_AHEAD: usize = 8;
@@ -48,6 +50,20 @@ async fn segment(objects: &Objects, name: ObjectName) -> Result<(String, LogSegm
     let whole = objects.name_of(&name);
     let segment = LogSegment::decode(&whole, &objects.must(&name).await?)?;
     Ok((whole, segment))
+}
+
+/// A chunk of a base, and its object's name.
+pub async fn chunk(
+    objects: &Objects,
+    name: ObjectName,
+) -> Result<(String, BaseChunk), ObjectError> {
+    let whole = objects.name_of(&name);
+    let bytes = objects.must(&name).await?;
+    let decoded = rt::blocking(move || {
+        let chunk = BaseChunk::decode(&whole, &bytes);
+        chunk.map(|chunk| (whole, chunk))
+    });
+    Ok(decoded.await?)
 }
 
 /// The segments of a plan with their objects' names, in order; some are read ahead.

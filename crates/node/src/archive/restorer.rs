@@ -11,7 +11,7 @@
 //! Tested by `cluster_tests/archive.rs`.
 
 use super::objects::{ObjectError, Objects};
-use super::reading::folded;
+use super::reading::{chunk, folded};
 use crate::hosting::HostedPartition;
 use crate::node::Node;
 use crate::pause::Pause;
@@ -19,7 +19,7 @@ use crate::pipeline::Refused;
 use crate::task::Task;
 use futures_util::StreamExt;
 use futures_util::stream::{self, FuturesUnordered};
-use meridian_archive::{ArchiveError, ArchivedItem, ArchivedPartition, BaseChunk, ObjectName};
+use meridian_archive::{ArchiveError, ArchivedItem, ArchivedPartition};
 use meridian_base::{Cause, Change, Incarnation, Origin, PartitionId, Position, VersionVector};
 use meridian_control::region::{Command, RestoreSource, Restored};
 use meridian_model::KeyRange;
@@ -167,8 +167,8 @@ impl Restorer {
     async fn copy(&self, from: PartitionId) -> Result<(), Interrupted> {
         let (plan, mut fold) = folded(&self.objects, from, self.source.at_ms).await?;
         self.restored.lock().expect("no holder panics").bytes_total += plan.base.bytes;
-        let mut chunks =
-            stream::iter(plan.chunks().map(|name| self.chunk(name))).buffered(CHUNKS_AHEAD);
+        let mut chunks = stream::iter(plan.chunks().map(|name| chunk(&self.objects, name)))
+            .buffered(CHUNKS_AHEAD);
         let mut chunks_are_left = true;
         let mut waiting: VecDeque<Vec<ArchivedItem>> = VecDeque::new();
         let mut in_flight = FuturesUnordered::new();
@@ -189,9 +189,7 @@ impl Restorer {
                         }
                         None => {
                             chunks_are_left = false;
-                            let position = plan.base.position;
-                            let end = ObjectName::BaseEnd { partition: from, position };
-                            fold.finish(&self.objects.name_of(&end))?
+                            fold.finish(&self.objects.name_of(&plan.end()))?
                         }
                     };
                     waiting.extend(batches(merged));
@@ -199,17 +197,6 @@ impl Restorer {
                 else => return Ok(()),
             }
         }
-    }
-
-    /// A chunk of a base, and its object's name.
-    async fn chunk(&self, name: ObjectName) -> Result<(String, BaseChunk), Interrupted> {
-        let whole = self.objects.name_of(&name);
-        let bytes = self.objects.must(&name).await?;
-        let chunk = rt::blocking(move || {
-            let chunk = BaseChunk::decode(&whole, &bytes);
-            chunk.map(|chunk| (whole, chunk))
-        });
-        Ok(chunk.await?)
     }
 
     async fn write(&self, items: Vec<ArchivedItem>) -> Result<(), Interrupted> {

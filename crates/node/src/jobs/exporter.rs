@@ -11,13 +11,11 @@
 use super::files::Files;
 use super::{Attempts, Stop};
 use crate::archive::objects::{ObjectError, Objects};
-use crate::archive::reading::{archived_times, differed, folded};
+use crate::archive::reading::{archived_times, chunk, differed, folded};
 use crate::node::Node;
 use crate::task::Task;
 use meridian_api::exports;
-use meridian_archive::{
-    ArchiveError, ArchivedItem, BaseChunk, Difference, ObjectName, Subject, TableMeta,
-};
+use meridian_archive::{ArchiveError, ArchivedItem, Difference, Subject, TableMeta};
 use meridian_base::PartitionId;
 use meridian_base::codec::Reader;
 use meridian_control::region::{Command, ExportCommand, ExportOutcome, ExportRecord, ExportScope};
@@ -213,13 +211,11 @@ impl Exporter {
         let (plan, mut fold) = folded(objects, partition, at_ms).await?;
         let mut output = Output { partition, number: 0, file: DataFile::default() };
         for name in plan.chunks() {
-            let whole = objects.name_of(&name);
-            let chunk = BaseChunk::decode(&whole, &objects.must(&name).await?)?;
+            let (whole, chunk) = chunk(objects, name).await?;
             let items = fold.merge_chunk(&whole, chunk)?;
             output = self.add_items(files, output, items, written).await?;
         }
-        let end = ObjectName::BaseEnd { partition, position: plan.base.position };
-        let items = fold.finish(&objects.name_of(&end))?;
+        let items = fold.finish(&objects.name_of(&plan.end()))?;
         output = self.add_items(files, output, items, written).await?;
         store(files, output, written).await.map(drop)
     }
@@ -260,14 +256,12 @@ impl Exporter {
         let (plan, mut delta) = differed(objects, partition, from_ms, to_ms).await?;
         let mut output = Output { partition, number: 0, file: DataFile::default() };
         for name in plan.chunks() {
-            let whole = objects.name_of(&name);
-            let chunk = BaseChunk::decode(&whole, &objects.must(&name).await?)?;
+            let (whole, chunk) = chunk(objects, name).await?;
             let found = delta.pass_chunk(&whole, chunk)?;
             add_changes(&mut output.file, found, key, old_images, written)?;
             output = next_if_full(files, output, written).await?;
         }
-        let end = ObjectName::BaseEnd { partition, position: plan.base.position };
-        let found = delta.finish(&objects.name_of(&end))?;
+        let found = delta.finish(&objects.name_of(&plan.end()))?;
         add_changes(&mut output.file, found, key, old_images, written)?;
         store(files, output, written).await.map(drop)
     }
