@@ -65,13 +65,16 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Uses a cluster that is already there.
-    pub fn existing(file: &Path) -> Ground {
-        Ground { file: file.to_owned(), child: None, _folder: None }
+    /// Uses the cluster of a file that is already there, or starts a playground of a shape.
+    pub async fn open(existing: Option<&Path>, shape: &Shape) -> anyhow::Result<Ground> {
+        match existing {
+            Some(file) => Ok(Ground { file: file.to_owned(), child: None, _folder: None }),
+            None => Ground::start(shape).await,
+        }
     }
 
     /// Starts a playground and waits until it is ready.
-    pub async fn start(shape: &Shape) -> anyhow::Result<Ground> {
+    async fn start(shape: &Shape) -> anyhow::Result<Ground> {
         let folder = match shape.data_dir {
             Some(_) => None,
             None => Some(tempfile::Builder::new().prefix("meridian-drill-").tempdir()?),

@@ -33,7 +33,7 @@ pub use args::RestoreArgs;
 
 use crate::args::Shell;
 use crate::report::{Report, TrialReport};
-use crate::run::{INTERRUPTED, interrupted, publish};
+use crate::run::{INTERRUPTED, conclude, interrupted};
 use backups::Backups;
 use pairs::Pair;
 use site::{STEPS_BEFORE, STEPS_PER_TRIAL, Site};
@@ -71,20 +71,7 @@ pub async fn run(args: RestoreArgs, shell: Shell) -> anyhow::Result<ExitCode> {
     let settings = settings(&site);
     site.close().await;
     let report = report(&args, settings, found);
-    if !report.trials.is_empty() {
-        publish(&report, &args.report, &shell)?;
-    }
-    match ended {
-        None => Ok(ExitCode::from(INTERRUPTED)),
-        // The report was printed, and stdout holds one line of JSON: the rest goes to stderr.
-        Some(Err(error)) if !report.trials.is_empty() => {
-            eprintln!("error: {error:#}");
-            Ok(ExitCode::FAILURE)
-        }
-        Some(Err(error)) => Err(error),
-        Some(Ok(())) if report.passed() => Ok(ExitCode::SUCCESS),
-        Some(Ok(())) => Ok(ExitCode::FAILURE),
-    }
+    conclude(&report, ended, &args.report, &shell)
 }
 
 async fn perform(site: &mut Site, found: &mut Found) -> anyhow::Result<()> {

@@ -86,20 +86,7 @@ async fn perform(
     }
     stage.close().await;
     let report = report(plan, common, settings, trials);
-    if !report.trials.is_empty() {
-        publish(&report, &common.report, shell)?;
-    }
-    match ended {
-        None => Ok(ExitCode::from(INTERRUPTED)),
-        // The report was printed, and stdout holds one line of JSON: the rest goes to stderr.
-        Some(Err(error)) if !report.trials.is_empty() => {
-            eprintln!("error: {error:#}");
-            Ok(ExitCode::FAILURE)
-        }
-        Some(Err(error)) => Err(error),
-        Some(Ok(())) if report.passed() => Ok(ExitCode::SUCCESS),
-        Some(Ok(())) => Ok(ExitCode::FAILURE),
-    }
+    conclude(&report, ended, &common.report, shell)
 }
 
 /// The region that the drill is about, and the regions of the playground with that one first, so
@@ -248,7 +235,7 @@ fn report(
 }
 
 /// Writes a report to a directory, and prints it.
-pub(crate) fn publish(report: &Report, directory: &Path, shell: &Shell) -> anyhow::Result<()> {
+fn publish(report: &Report, directory: &Path, shell: &Shell) -> anyhow::Result<()> {
     report.write(directory)?;
     match shell.output {
         Output::Json => println!("{}", report.json()),
@@ -258,6 +245,29 @@ pub(crate) fn publish(report: &Report, directory: &Path, shell: &Shell) -> anyho
         }
     }
     Ok(())
+}
+
+/// Publishes what was found, and says how the process ends: `ended` is none after an interrupt.
+pub(crate) fn conclude(
+    report: &Report,
+    ended: Option<anyhow::Result<()>>,
+    directory: &Path,
+    shell: &Shell,
+) -> anyhow::Result<ExitCode> {
+    if !report.trials.is_empty() {
+        publish(report, directory, shell)?;
+    }
+    match ended {
+        None => Ok(ExitCode::from(INTERRUPTED)),
+        // The report was printed, and stdout holds one line of JSON: the rest goes to stderr.
+        Some(Err(error)) if !report.trials.is_empty() => {
+            eprintln!("error: {error:#}");
+            Ok(ExitCode::FAILURE)
+        }
+        Some(Err(error)) => Err(error),
+        Some(Ok(())) if report.passed() => Ok(ExitCode::SUCCESS),
+        Some(Ok(())) => Ok(ExitCode::FAILURE),
+    }
 }
 
 /// Waits for SIGINT or SIGTERM.

@@ -70,21 +70,16 @@ impl Stage {
         let progress = Progress::new(u64::from(common.trials) * STEPS_PER_TRIAL + 1);
         progress.say(&format!("seed {seed}"));
         progress.step("starting the cluster");
-        let ground = match &shell.cluster {
-            Some(file) => Ground::existing(file),
-            None => {
-                let shape = Shape {
-                    regions,
-                    nodes_per_region: common.nodes_per_region,
-                    latency_ms: u64::try_from(common.latency.as_millis())?,
-                    engine: common.engine.clone(),
-                    data_dir: common.data_dir.clone(),
-                    partitions: None,
-                    restore_bytes_per_s_max: 0,
-                };
-                Ground::start(&shape).await?
-            }
+        let shape = Shape {
+            regions,
+            nodes_per_region: common.nodes_per_region,
+            latency_ms: u64::try_from(common.latency.as_millis())?,
+            engine: common.engine.clone(),
+            data_dir: common.data_dir.clone(),
+            partitions: None,
+            restore_bytes_per_s_max: 0,
         };
+        let ground = Ground::open(shell.cluster.as_deref(), &shape).await?;
         Ok(Stage {
             clock: Clock::start(),
             ground,

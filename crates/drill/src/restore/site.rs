@@ -64,21 +64,16 @@ impl Site {
         let progress = Progress::new(parts * STEPS_PER_TRIAL + STEPS_BEFORE);
         progress.say(&format!("seed {seed}"));
         progress.step("starting the cluster");
-        let ground = match &shell.cluster {
-            Some(file) => Ground::existing(file),
-            None => {
-                let shape = Shape {
-                    regions: vec![REGION.to_owned()],
-                    nodes_per_region: args.nodes_per_region,
-                    latency_ms: 0,
-                    engine: args.engine.clone(),
-                    data_dir: args.data_dir.clone(),
-                    partitions: Some(args.partitions),
-                    restore_bytes_per_s_max: args.restore_bytes_per_s_max,
-                };
-                Ground::start(&shape).await?
-            }
+        let shape = Shape {
+            regions: vec![REGION.to_owned()],
+            nodes_per_region: args.nodes_per_region,
+            latency_ms: 0,
+            engine: args.engine.clone(),
+            data_dir: args.data_dir.clone(),
+            partitions: Some(args.partitions),
+            restore_bytes_per_s_max: args.restore_bytes_per_s_max,
         };
+        let ground = Ground::open(shell.cluster.as_deref(), &shape).await?;
         Ok(Site {
             clock: Clock::start(),
             ground,
