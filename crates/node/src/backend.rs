@@ -120,7 +120,7 @@ impl Node {
     fn size_here(&self, partitions: &[PartitionId]) -> Size {
         let mut size = Size::default();
         for hosted in partitions.iter().filter_map(|id| self.hosting.partition(*id)) {
-            let header = *hosted.replica.lock().header();
+            let header = hosted.replica.header();
             size.items += header.items;
             size.bytes += header.item_bytes;
         }
@@ -131,7 +131,7 @@ impl Node {
     fn local_size_here(&self, partitions: &[PartitionId], number: usize) -> Size {
         let mut size = Size::default();
         for hosted in partitions.iter().filter_map(|id| self.hosting.partition(*id)) {
-            let held = hosted.replica.lock().header().local.get(number).copied();
+            let held = hosted.replica.header().local.get(number).copied();
             size.items += held.map_or(0, |held| held.entries);
             size.bytes += held.map_or(0, |held| held.bytes);
         }

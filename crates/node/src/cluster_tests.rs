@@ -162,7 +162,7 @@ async fn an_evacuated_region_hands_every_write_over() {
     assert_eq!(list(&back, "stranded").len(), 0, "{back}");
     eventually("it takes writes again", async || {
         let hosted = cluster.node(1).hosting.partitions();
-        hosted.iter().all(|hosted| hosted.replica.lock().marks().freeze.is_none())
+        hosted.iter().all(|hosted| hosted.replica.marks().freeze.is_none())
     })
     .await;
     cluster.put(1, "again", "here").await;

@@ -94,11 +94,10 @@ impl HostedPartition {
     pub async fn stamped(&self, keys: &[Key]) -> Result<Vec<Stamped>, Refused> {
         self.strong().await?;
         let term = self.group.leading().unwrap_or(0);
-        let (last_delete, view) = {
-            let replica = self.replica.lock();
-            let view = self.engine.view().map_err(|e| Refused::Broken(e.to_string()))?;
-            (replica.last_delete(), view)
-        };
+        let engine = Arc::clone(&self.engine);
+        let (last_delete, view) =
+            self.replica.look(move |replica| (replica.last_delete(), engine.view())).await;
+        let view = view.map_err(|e| Refused::Broken(e.to_string()))?;
         keys.iter()
             .map(|key| {
                 Stamped::read(view.as_ref(), &self.spec, key, (term, last_delete))
@@ -120,7 +119,7 @@ impl HostedPartition {
 
     /// How far a reader of the change log is done with it; none where it does not read.
     pub fn cursor(&self, reader: Reader) -> Option<Position> {
-        self.replica.lock().marks().cursors.get(&reader).copied()
+        self.replica.marks().cursors.get(&reader).copied()
     }
 
     /// Makes sure that a reader reads the change log, if this replica leads; gives its cursor.
@@ -143,9 +142,9 @@ impl HostedPartition {
     }
 
     /// Waits until a strong read may look at the engine.
-    async fn strong(&self) -> Result<(), Refused> {
+    pub async fn strong(&self) -> Result<(), Refused> {
         self.barrier.pass().await?;
-        let freeze = self.replica.lock().marks().freeze;
+        let freeze = self.replica.marks().freeze;
         freeze.map_or(Ok(()), |freeze| Err(Refused::Held(freeze)))
     }
 

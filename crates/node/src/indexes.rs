@@ -108,8 +108,7 @@ impl Indexing {
         if self.term.is_none() {
             return true;
         }
-        let readers: Vec<Reader> =
-            self.hosted.replica.lock().marks().cursors.keys().copied().collect();
+        let readers: Vec<Reader> = self.hosted.replica.marks().cursors.keys().copied().collect();
         let mut settled = true;
         for reader in readers {
             let Reader::Index(id) = reader else { continue };

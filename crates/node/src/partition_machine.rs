@@ -6,31 +6,85 @@
 
 use bytes::Bytes;
 use meridian_base::Position;
+use meridian_partition::header::Marks;
 use meridian_partition::replica::Payload;
-use meridian_partition::{Entry, LogPosition, PartitionError, PartitionReplica};
+use meridian_partition::{Entry, Header, LogPosition, PartitionError, PartitionReplica};
 use meridian_raft::machine::{Applied, Committed, Content, MachineError, StateMachine};
+use meridian_raft::rt;
 use meridian_raft::snapshot::Chunks;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use tokio::sync::watch;
 
-/// A partition's replica, shared between its state machine and whoever reads its header.
+/// A partition's replica, shared between its state machine and whoever reads its header and marks.
 #[derive(Clone)]
 pub struct SharedReplica {
     replica: Arc<Mutex<PartitionReplica>>,
+    shown: Arc<Mutex<Shown>>,
     position: Arc<watch::Sender<Position>>,
+}
+
+/// What was applied last, beside the replica: the engine may keep that one waiting.
+struct Shown {
+    header: Header,
+    marks: Arc<Marks>,
+}
+
+impl Shown {
+    fn of(replica: &PartitionReplica) -> Self {
+        Shown { header: *replica.header(), marks: Arc::clone(replica.marks()) }
+    }
 }
 
 impl SharedReplica {
     /// Shares a replica.
     pub fn new(replica: PartitionReplica) -> Self {
         let position = watch::Sender::new(replica.header().position);
-        SharedReplica { replica: Arc::new(Mutex::new(replica)), position: Arc::new(position) }
+        let shown = Arc::new(Mutex::new(Shown::of(&replica)));
+        SharedReplica {
+            replica: Arc::new(Mutex::new(replica)),
+            shown,
+            position: Arc::new(position),
+        }
     }
 
-    /// The replica; held for moments only.
+    /// The replica; held as long as it applies, which the engine may draw out.
     pub fn lock(&self) -> MutexGuard<'_, PartitionReplica> {
         self.replica.lock().expect("a panic while applying stops the process")
+    }
+
+    /// Looks at the replica: at once, or on a thread that may wait while it applies.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&PartitionReplica) -> T + Send + 'static,
+    ) -> T {
+        match self.replica.try_lock() {
+            Ok(replica) => return look(&replica),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Poisoned(_)) => panic!("a panic while applying stops the process"),
+        }
+        let shared = self.clone();
+        rt::blocking(move || look(&shared.lock())).await
+    }
+
+    /// The header as of the entries applied last.
+    pub fn header(&self) -> Header {
+        self.shown().header
+    }
+
+    /// The marks as of the entries applied last.
+    pub fn marks(&self) -> Arc<Marks> {
+        Arc::clone(&self.shown().marks)
+    }
+
+    /// Both, of one moment.
+    pub fn state(&self) -> (Header, Arc<Marks>) {
+        let shown = self.shown();
+        (shown.header, Arc::clone(&shown.marks))
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().expect("no holder panics")
     }
 
     /// Follows the end of the change log.
@@ -38,7 +92,10 @@ impl SharedReplica {
         self.position.subscribe()
     }
 
-    fn tell(&self, position: Position) {
+    /// Shows what a replica holds now, which landed before.
+    fn show(&self, shown: Shown) {
+        let position = shown.header.position;
+        *self.shown() = shown;
         self.position.send_if_modified(|told| {
             let news = *told != position;
             *told = position;
@@ -83,12 +140,12 @@ impl StateMachine for PartitionMachine {
 
     fn apply(&mut self, entries: &[Committed]) -> Result<Vec<Vec<u8>>, MachineError> {
         let entries: Vec<Entry<'_>> = entries.iter().map(entry).collect();
-        let (outcomes, position) = {
+        let (outcomes, shown) = {
             let mut replica = self.shared.lock();
             let outcomes = replica.apply(&entries).map_err(stopped)?;
-            (outcomes, replica.header().position)
+            (outcomes, Shown::of(&replica))
         };
-        self.shared.tell(position);
+        self.shared.show(shown);
         Ok(outcomes.into_iter().map(|outcome| vec![outcome.to_u8()]).collect())
     }
 
@@ -105,7 +162,7 @@ impl StateMachine for PartitionMachine {
     }
 
     fn install(&mut self, chunks: Chunks, _applied: &Applied) -> Result<(), MachineError> {
-        let position = {
+        let shown = {
             let mut replica = self.shared.lock();
             replica.install_begin().map_err(stopped)?;
             for chunk in chunks {
@@ -113,9 +170,9 @@ impl StateMachine for PartitionMachine {
                 replica.install_chunk(&chunk).map_err(stopped)?;
             }
             replica.install_end().map_err(stopped)?;
-            replica.header().position
+            Shown::of(&replica)
         };
-        self.shared.tell(position);
+        self.shared.show(shown);
         Ok(())
     }
 }

@@ -102,8 +102,7 @@ impl RegionGate for Regions {
         loop {
             let arrived = self.hosting.partition(partition).is_none_or(|hosted| {
                 let acked = self.exchange.progress(partition, target).map(|known| known.acked);
-                let replica = hosted.replica.lock();
-                let marks = replica.marks();
+                let marks = hosted.replica.marks();
                 let stored = marks.cursors.get(&Reader::Region(target)).copied();
                 let is_copied = !marks.cursors.contains_key(&Reader::Copy(target));
                 is_copied && acked.max(stored).is_some_and(|position| position >= freeze.position)

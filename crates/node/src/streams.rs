@@ -93,7 +93,7 @@ impl Keeper {
     async fn trim(&self, cursor: Position, before_ms: u64) -> Result<(), String> {
         let (engine, partition) = (self.hosted.engine.as_ref(), self.hosted.spec.partition);
         let page = read_changes(engine, partition, cursor, TRIM_READ).map_err(|e| e.to_string())?;
-        let end = self.hosted.replica.lock().header().position;
+        let end = self.hosted.replica.header().position;
         let least = end.0.saturating_sub(KEPT_MAX);
         let old = page
             .records
@@ -110,11 +110,8 @@ impl HostedPartition {
     /// Reads the change log for a stream, if this replica leads.
     pub async fn changes(&self, after: Position, limit: usize) -> Result<ChangesAnswer, Refused> {
         self.barrier.pass().await?;
-        let (end, kept) = {
-            let replica = self.replica.lock();
-            let cursor = replica.marks().cursors.get(&Reader::Stream).copied();
-            (replica.header().position, cursor)
-        };
+        let (header, marks) = self.replica.state();
+        let (end, kept) = (header.position, marks.cursors.get(&Reader::Stream).copied());
         let kept_after = kept.unwrap_or(end);
         if limit == 0 || after >= end || after < kept_after {
             return Ok(ChangesAnswer { kept_after, end, records: Vec::new() });

@@ -173,7 +173,7 @@ impl PartitionReplica {
     }
 
     /// The marks as of the last entry applied.
-    pub fn marks(&self) -> &Marks {
+    pub fn marks(&self) -> &Arc<Marks> {
         &self.marks
     }
 

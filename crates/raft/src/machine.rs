@@ -92,7 +92,8 @@ pub struct MachineError(pub String);
 /// What a group replicates.
 ///
 /// Applying cannot be refused: an error means that the engine failed or is damaged, and stops the
-/// replica.
+/// replica. It runs on a thread that may wait, because engines make writers wait: the threads that
+/// serve heartbeats must not.
 pub trait StateMachine: Send + 'static {
     /// How far it is.
     fn applied(&self) -> Applied;
@@ -187,7 +188,9 @@ impl RaftStateMachine<Config> for Machine {
     {
         let mut batches = entries.ready_chunks(APPLY_ENTRIES_MAX);
         while let Some(batch) = batches.next().await {
-            self.apply_batch(batch.into_iter().collect::<Result<_, _>>()?)?;
+            let batch = batch.into_iter().collect::<Result<_, _>>()?;
+            let machine = self.clone();
+            rt::blocking(move || machine.apply_batch(batch)).await?;
         }
         Ok(())
     }
@@ -223,11 +226,15 @@ impl RaftSnapshotBuilder<Config> for Machine {
 
     /// Makes the engine durable; the snapshot itself is a view that streams when it is asked for.
     async fn build_snapshot(&mut self) -> Result<GroupSnapshot, io::Error> {
-        let (snapshot, persist) = {
-            let snapshot = self.current()?;
-            (snapshot, self.lock().persist())
-        };
-        rt::blocking(persist).await.map_err(io_error)?;
+        let machine = self.clone();
+        let snapshot = rt::blocking(move || {
+            let snapshot = machine.current()?;
+            // Not locked meanwhile: entries are applied while it persists.
+            let persist = machine.lock().persist();
+            persist().map_err(io_error)?;
+            Ok::<_, io::Error>(snapshot)
+        });
+        let snapshot = snapshot.await?;
         snapshot.ok_or_else(|| io::Error::other("nothing was applied that a snapshot could cover"))
     }
 }

@@ -1,10 +1,13 @@
 //! Fills one partition of a restored table from the archive of its source.
 //!
 //! The items come with the versions that they had, and are merged like changes of another region:
-//! doing it again, after a leader died half way, changes nothing that is there.
+//! writing one again changes nothing.
 //!
 //! # Invariants
 //!
+//! - Items are written in order of their keys, one request after the other, and nobody else writes as
+//!   long as the table is restored. So the last item that is there says how far it is, and a new
+//!   leader goes on after it.
 //! - A partition counts as restored when all of its items are committed and every global index has
 //!   taken them.
 //!
@@ -17,18 +20,18 @@ use crate::node::Node;
 use crate::pause::Pause;
 use crate::pipeline::Refused;
 use crate::task::Task;
-use futures_util::StreamExt;
-use futures_util::stream::{self, FuturesUnordered};
 use meridian_archive::{ArchiveError, ArchivedItem, ArchivedPartition};
 use meridian_base::{Cause, Change, Incarnation, Origin, PartitionId, Position, VersionVector};
 use meridian_control::region::{Command, RestoreSource, Restored};
 use meridian_model::KeyRange;
 use meridian_partition::Reader;
+use meridian_partition::layout;
 use meridian_raft::rt;
-use std::collections::VecDeque;
+use meridian_storage::Control;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Pauses after a failure: the first, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -43,12 +46,9 @@ const AGAIN: Duration = Duration::from_millis(20);
 const TELL_EVERY: Duration = Duration::from_secs(2);
 /// Items, and bytes of items, that one request writes.
 const BATCH_ITEMS: usize = 512;
-const BATCH_BYTES: u64 = 128 * 1024;
-/// Requests under way at a time.
-const IN_FLIGHT_MAX: usize = 4;
-/// Chunks of a base that are read at a time. Of more, one would wait unpolled behind the writes, while
-/// its time runs.
-const CHUNKS_AHEAD: usize = 1;
+const BATCH_BYTES: u64 = 256 * 1024;
+/// Batches that wait to be written, while more is read.
+const BATCHES_AHEAD: usize = 4;
 
 /// Why restoring stopped for now.
 #[derive(Debug, thiserror::Error)]
@@ -141,14 +141,30 @@ impl Restorer {
         self.node.tell_region(&restored).await.map_err(Interrupted::Control)
     }
 
-    async fn fill(&self, parts: Vec<ArchivedPartition>) -> Result<(), Interrupted> {
+    async fn fill(&self, mut parts: Vec<ArchivedPartition>) -> Result<(), Interrupted> {
         let range = &self.hosted.spec.range;
+        let done = self.last_key().await?;
+        parts.sort_by(|one, other| one.start.cmp(&other.start));
         for part in parts {
             if range.overlaps(&KeyRange { start: part.start, end: part.end }) {
-                self.copy(part.partition).await?;
+                self.copy(part.partition, done.as_deref()).await?;
             }
         }
         Ok(())
+    }
+
+    /// The key of the last item that is there; none when there is none.
+    async fn last_key(&self) -> Result<Option<Vec<u8>>, Interrupted> {
+        self.hosted.strong().await?;
+        let spec = &self.hosted.spec;
+        let mut last = None;
+        let items = layout::items(spec.table, &spec.range).reversed();
+        let scanned = self.hosted.engine.scan(items, &mut |key, _| {
+            last = Some(layout::encoded_of(key).to_vec());
+            Control::Break(())
+        });
+        scanned.map_err(|e| Refused::Broken(e.to_string()))?;
+        Ok(last)
     }
 
     /// Tells the region group again and again how far the partition is.
@@ -163,38 +179,52 @@ impl Restorer {
         }
     }
 
-    /// Writes what a partition of the source held, as far as it belongs here.
-    async fn copy(&self, from: PartitionId) -> Result<(), Interrupted> {
+    /// Writes what a partition of the source held, as far as it belongs here and is not `done`.
+    async fn copy(&self, from: PartitionId, done: Option<&[u8]>) -> Result<(), Interrupted> {
+        let (batches, mut read) = mpsc::channel(BATCHES_AHEAD);
+        let write = async {
+            while let Some(batch) = read.recv().await {
+                self.write(batch).await?;
+            }
+            Ok(())
+        };
+        tokio::try_join!(self.read(from, done, batches), write)?;
+        Ok(())
+    }
+
+    /// Reads what a partition of the source held, in order of key.
+    async fn read(
+        &self,
+        from: PartitionId,
+        done: Option<&[u8]>,
+        batches: mpsc::Sender<Vec<ArchivedItem>>,
+    ) -> Result<(), Interrupted> {
         let (plan, mut fold) = folded(&self.objects, from, self.source.at_ms).await?;
         self.restored.lock().expect("no holder panics").bytes_total += plan.base.bytes;
-        let mut chunks = stream::iter(plan.chunks().map(|name| chunk(&self.objects, name)))
-            .buffered(CHUNKS_AHEAD);
-        let mut chunks_are_left = true;
-        let mut waiting: VecDeque<Vec<ArchivedItem>> = VecDeque::new();
-        let mut in_flight = FuturesUnordered::new();
-        loop {
-            while in_flight.len() < IN_FLIGHT_MAX
-                && let Some(batch) = waiting.pop_front()
-            {
-                in_flight.push(self.write(batch));
-            }
-            // Reading goes on while things are written, and the other way round.
-            tokio::select! {
-                Some(written) = in_flight.next(), if !in_flight.is_empty() => written?,
-                next = chunks.next(), if chunks_are_left && waiting.len() < IN_FLIGHT_MAX => {
-                    let merged = match next {
-                        Some(read) => {
-                            let (whole, chunk) = read?;
-                            fold.merge_chunk(&whole, chunk)?
-                        }
-                        None => {
-                            chunks_are_left = false;
-                            fold.finish(&self.objects.name_of(&plan.end()))?
-                        }
-                    };
-                    waiting.extend(batches(merged));
-                }
-                else => return Ok(()),
+        for name in plan.chunks() {
+            let (whole, chunk) = chunk(&self.objects, name).await?;
+            self.send(fold.merge_chunk(&whole, chunk)?, done, &batches).await;
+        }
+        let rest = fold.finish(&self.objects.name_of(&plan.end()))?;
+        self.send(rest, done, &batches).await;
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        mut items: Vec<ArchivedItem>,
+        done: Option<&[u8]>,
+        to: &mpsc::Sender<Vec<ArchivedItem>>,
+    ) {
+        if let Some(done) = done {
+            let left = items.split_off(items.partition_point(|item| item.key.as_slice() <= done));
+            let there = std::mem::replace(&mut items, left);
+            self.count(there.len(), there.iter().map(ArchivedItem::bytes).sum());
+        }
+        for batch in batches(items) {
+            // Who writes them has failed: that error is the one that counts.
+            if to.send(batch).await.is_err() {
+                return;
             }
         }
     }
@@ -245,7 +275,7 @@ impl Restorer {
 
     /// Waits until every global index has taken what is written.
     async fn await_indexes(&self) {
-        let end = self.hosted.replica.lock().header().position;
+        let end = self.hosted.replica.header().position;
         let behind = |(reader, cursor): (&Reader, &Position)| match reader {
             Reader::Index(_) => *cursor < end,
             Reader::Region(_)
@@ -254,7 +284,7 @@ impl Restorer {
             | Reader::Backup
             | Reader::Copy(_) => false,
         };
-        while self.hosted.replica.lock().marks().cursors.iter().any(behind) {
+        while self.hosted.replica.marks().cursors.iter().any(behind) {
             rt::sleep(AGAIN).await;
         }
     }

@@ -1,9 +1,11 @@
 //! The archive of a whole region, over leaders that stop: what was at any moment comes back.
 
 use super::region::Region;
-use super::testing::{definition, eventually, put};
+use super::testing::{definition, eventually, make_table, put};
+use crate::archive::{ArchiveOptions, CHECK_EVERY};
 use crate::node::Node;
 use meridian_api::backend::{Backend, Consistency};
+use meridian_base::PartitionId;
 use meridian_control::region::{LaterSettings, OwnChange, RestoreSource};
 use meridian_control::table::TableStatus;
 use meridian_model::{AttributeValue, Key};
@@ -122,7 +124,7 @@ async fn turning_recovery_off_lets_the_change_log_go() {
     let region = Region::start(EngineKind::Memory).await;
     let readers = || {
         let hosted = region.nodes.values().flat_map(|node| node.hosting.partitions());
-        hosted.filter(|one| one.replica.lock().marks().keeps_changes()).count()
+        hosted.filter(|one| one.replica.marks().keeps_changes()).count()
     };
     region.node(1).change_own("t", OwnChange::Recovery(Some(1))).await.unwrap();
     eventually("the archive has begun", async || latest_ms(region.node(2)).await > 0).await;
@@ -166,5 +168,66 @@ async fn nothing_readable_leaves_the_node() {
             assert!(!found && !name.contains(secret), "{secret} stands in {name}");
         }
     }
+    region.stop().await;
+}
+
+/// Slow enough that half of a restore takes longer than its leader's telling how far it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_goes_on_where_its_leader_stopped() {
+    let archive = ArchiveOptions {
+        store: Arc::new(object_store::memory::InMemory::new()),
+        key: meridian_archive::MasterKey::new([7; 32]),
+        restore_bytes_per_s_max: Some(500_000),
+        check_every: CHECK_EVERY,
+    };
+    let mut region = Region::found(EngineKind::Fjall, 9, archive).await;
+    make_table(region.node(1)).await;
+    let mut now = Content::new();
+    for n in 0..400 {
+        let (key, value) = (format!("k{n}"), format!("{n}").repeat(3000));
+        put(region.node(1), &key, &value).await;
+        now.insert(key, value);
+    }
+    region.node(1).change_own("t", OwnChange::Recovery(Some(1))).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let at_ms = region.node(1).now_ms();
+    eventually("the items are archived", async || latest_ms(region.node(1)).await > at_ms).await;
+    let source = source_at(region.node(1), at_ms);
+    region.node(1).restore_table("r", definition(), source).await.unwrap();
+    let told = |region: &Region, node: u64| -> BTreeMap<PartitionId, u64> {
+        let state = region.node(node).control.region_state();
+        let table = state.tables().get("r").unwrap();
+        let restore = table.restore.as_ref().unwrap();
+        restore.progress.iter().map(|(partition, restored)| (*partition, restored.items)).collect()
+    };
+    let leader_of = |region: &Region, partition: PartitionId| {
+        let leads = |node: &&Arc<Node>| {
+            let hosted = node.hosting.partition(partition);
+            hosted.is_some_and(|hosted| hosted.group.leading().is_some())
+        };
+        region.nodes.values().find(leads).map(|node| node.id().0)
+    };
+    eventually("much of a partition is restored", async || {
+        told(&region, 1).values().any(|items| *items > 100)
+    })
+    .await;
+    let (partition, before) = told(&region, 1).into_iter().max_by_key(|(_, items)| *items).unwrap();
+    let stopped = leader_of(&region, partition).unwrap();
+    region.stop_node(stopped).await;
+    let other = 1 + stopped % 3;
+    let mut seen = before;
+    eventually("the table is restored by another", async || {
+        let state = region.node(other).control.region_state();
+        if state.tables().get("r").is_some_and(|table| table.status == TableStatus::Active) {
+            return true;
+        }
+        let items = told(&region, other).get(&partition).copied().unwrap_or(seen);
+        assert!(items >= seen, "{items} items after {seen}: it began anew");
+        seen = items;
+        false
+    })
+    .await;
+    assert_eq!(content(region.node(other), "r", &now).await, now);
+    region.start_node(stopped).await;
     region.stop().await;
 }

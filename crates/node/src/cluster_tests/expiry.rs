@@ -31,7 +31,7 @@ fn deletions(node: &Node) -> Vec<Cause> {
     let limits = ReadLimits { records: 1000, bytes: 1_000_000 };
     let of = |hosted: &crate::hosting::HostedPartition| {
         let (engine, partition) = (hosted.engine.as_ref(), hosted.spec.partition);
-        let trimmed = hosted.replica.lock().header().trimmed;
+        let trimmed = hosted.replica.header().trimmed;
         let page = read_changes(engine, partition, trimmed.max(Position(0)), limits).unwrap();
         let gone = page.records.into_iter().filter(|record| record.new.is_none());
         gone.map(|record| record.cause).collect::<Vec<_>>()

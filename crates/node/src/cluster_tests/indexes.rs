@@ -130,7 +130,7 @@ async fn an_index_is_filled_while_writes_go_on_and_follows_over_leaders() {
     eventually("the index and its partitions are gone", async || {
         let state = region.node(1).control.region_state();
         let readers = region.nodes.values().flat_map(|node| node.hosting.partitions());
-        let held = readers.filter(|hosted| hosted.replica.lock().marks().keeps_changes()).count();
+        let held = readers.filter(|hosted| hosted.replica.marks().keeps_changes()).count();
         state.tables().len() == 1 && state.partitions().len() == 2 && held == 0
     })
     .await;

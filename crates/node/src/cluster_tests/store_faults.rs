@@ -104,7 +104,7 @@ impl Faults {
             let hosted = self.region.nodes.values().flat_map(|node| node.hosting.partitions());
             // A cursor lets go of changes; until they are trimmed, whoever comes to lead mends with them.
             let behind = |one: &Arc<crate::hosting::HostedPartition>| {
-                let header = *one.replica.lock().header();
+                let header = one.replica.header();
                 one.cursor(Reader::Archive).is_some() && header.trimmed < header.position
             };
             !hosted.into_iter().any(|one| behind(&one))

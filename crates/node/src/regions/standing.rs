@@ -155,23 +155,22 @@ impl Node {
         let term = hosted.group.leading()?;
         // Before that it may lack what its predecessors acknowledged.
         self.regions.exchange.begun(spec.partition).filter(|begun| *begun == term)?;
-        let replica = hosted.replica.lock();
-        let cursors =
-            replica.marks().cursors.iter().filter_map(|(reader, position)| match reader {
-                Reader::Region(number) => Some((*number, position.0)),
-                Reader::Stream
-                | Reader::Index(_)
-                | Reader::Archive
-                | Reader::Backup
-                | Reader::Copy(_) => None,
-            });
+        let (header, marks) = hosted.replica.state();
+        let cursors = marks.cursors.iter().filter_map(|(reader, position)| match reader {
+            Reader::Region(number) => Some((*number, position.0)),
+            Reader::Stream
+            | Reader::Index(_)
+            | Reader::Archive
+            | Reader::Backup
+            | Reader::Copy(_) => None,
+        });
         let mut acked: BTreeMap<u16, u64> = cursors.collect();
         for (region, progress) in self.regions.exchange.progress_of(spec.partition) {
             let known = acked.entry(region).or_default();
             *known = (*known).max(progress.acked.0);
         }
         // What is still being copied to a region is not there.
-        for reader in replica.marks().cursors.keys() {
+        for reader in marks.cursors.keys() {
             if let Reader::Copy(number) = reader {
                 acked.remove(number);
             }
@@ -183,8 +182,8 @@ impl Node {
             node: self.id().0,
             start: spec.range.start.clone(),
             end: spec.range.end.clone(),
-            position: replica.header().position.0,
-            frozen_at: replica.marks().freeze.map(|freeze| (freeze.position.0, freeze.epoch)),
+            position: header.position.0,
+            frozen_at: marks.freeze.map(|freeze| (freeze.position.0, freeze.epoch)),
             acked,
         })
     }

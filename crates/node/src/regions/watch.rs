@@ -186,9 +186,8 @@ async fn note_received(node: Arc<Node>) {
 fn has_moved(held: &[Arc<HostedPartition>], heard: &Heard) -> bool {
     let origin = (heard.received.region, heard.received.partition);
     held.iter().filter(|hosted| hosted.spec.table == heard.table).any(|hosted| {
-        let replica = hosted.replica.lock();
-        let stored = replica.marks().received.get(&origin);
-        stored.is_some_and(|stored| stored.closed > heard.received.closed)
+        let marks = hosted.replica.marks();
+        marks.received.get(&origin).is_some_and(|stored| stored.closed > heard.received.closed)
     })
 }
 

@@ -159,7 +159,7 @@ impl Feed {
             table: spec.table,
             region: spec.region,
             partition: spec.partition,
-            incarnation: self.hosted.replica.lock().header().incarnation,
+            incarnation: self.hosted.replica.header().incarnation,
             start: spec.range.start.clone(),
             end: spec.range.end.clone(),
             after,

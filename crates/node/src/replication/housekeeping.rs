@@ -43,10 +43,7 @@ impl Cleaner {
             return;
         }
         self.next = rt::now() + EVERY;
-        let (header, marks) = {
-            let replica = self.hosted.replica.lock();
-            (*replica.header(), replica.marks().clone())
-        };
+        let (header, marks) = self.hosted.replica.state();
         self.drop_readers(&marks).await;
         let read = marks.slowest().unwrap_or(header.position);
         if read > header.trimmed {

@@ -143,7 +143,7 @@ impl Source {
         }
         let global = self.node.control.global_state();
         let Some(own) = global.regions().get(self.node.regions.own()) else { return true };
-        let frozen = self.hosted.replica.lock().marks().freeze;
+        let frozen = self.hosted.replica.marks().freeze;
         let order = match (&own.status, frozen) {
             (RegionStatus::Draining { target }, frozen) => {
                 let Some(target) = global.regions().get(target) else { return true };

@@ -70,11 +70,11 @@ impl Evaluator {
         if self.transactions.holds(&change.key) {
             return Ok(Evaluated::Busy);
         }
-        self.check(&change)?;
+        let bytes = self.check(&change)?;
         if change.version.hlc.ms() > now_ms.saturating_add(CLOCK_AHEAD_MS_MAX) {
             return Ok(self.park(change, late));
         }
-        self.merge_in(change, late, now_ms)
+        self.merge_in(change, bytes, late, now_ms)
     }
 
     /// Evaluates parked changes that are due; gives the sequence when there were any.
@@ -97,7 +97,8 @@ impl Evaluator {
             }
             let parked =
                 ParkedChange::decode(&bytes).map_err(PartitionError::corrupt("parked change"))?;
-            self.merge_in(parked.change, parked.late, now_ms)?;
+            let bytes = self.check(&parked.change)?;
+            self.merge_in(parked.change, bytes, parked.late, now_ms)?;
             self.parked.remove(&(version, key.clone()));
             sequence = Some(self.push(Mutation::Unpark { version, key }, 64));
         }
@@ -109,13 +110,14 @@ impl Evaluator {
         self.parked.len()
     }
 
-    /// Refuses an image that is not an item with the change's key.
-    fn check(&self, change: &Change) -> Result<(), PartitionError> {
-        let Some(image) = &change.image else { return Ok(()) };
+    /// The size of the change's item, bytes; refuses an image that is not an item with the change's
+    /// key.
+    fn check(&self, change: &Change) -> Result<u64, PartitionError> {
+        let Some(image) = &change.image else { return Ok(0) };
         let item = item_of(image).map_err(PartitionError::Change)?;
         let key = self.spec.schema.key_of_item(&item).map(|key| key.encode().into_bytes());
         if key.is_ok_and(|key| key == change.key) {
-            Ok(())
+            Ok(item_bytes(&item) as u64)
         } else {
             Err(PartitionError::Change(DecodeError::Unknown("key")))
         }
@@ -137,6 +139,7 @@ impl Evaluator {
     fn merge_in(
         &mut self,
         change: Change,
+        item_bytes: u64,
         late: bool,
         now_ms: u64,
     ) -> Result<Evaluated<Replicated>, PartitionError> {
@@ -168,7 +171,7 @@ impl Evaluator {
         if verdict.outcome.applies() {
             let expiry = self.replicated_expiry(&change, stored.as_ref())?;
             self.move_expiry(&change.key, expiry);
-            let item = self.replicated_mutation(change, stored, base)?;
+            let item = self.replicated_mutation(change, item_bytes, stored, base);
             sequence = Some(self.decide(item));
         } else if let Some(mut state) = stored
             && state.base != base
@@ -201,21 +204,15 @@ impl Evaluator {
     fn replicated_mutation(
         &self,
         change: Change,
+        item_bytes: u64,
         stored: Option<ItemState>,
         base: meridian_base::VersionVector,
-    ) -> Result<ItemMutation, PartitionError> {
-        let bytes = match &change.image {
-            None => 0,
-            Some(image) => {
-                let item = item_of(image).map_err(PartitionError::corrupt("replicated image"))?;
-                item_bytes(&item) as u64
-            }
-        };
+    ) -> ItemMutation {
         let old = stored.filter(|state| state.image.is_some());
-        Ok(ItemMutation {
+        ItemMutation {
             key: change.key,
             image: change.image,
-            bytes,
+            bytes: item_bytes,
             old_bytes: old.as_ref().map(|state| state.bytes),
             old: old.and_then(|state| state.image).filter(|_| self.keeps_old()),
             version: change.version,
@@ -223,7 +220,7 @@ impl Evaluator {
             origin: Some(change.origin),
             cause: Cause::Replicated,
             transacted_ms: None,
-        })
+        }
     }
 }
 
