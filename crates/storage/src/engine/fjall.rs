@@ -14,6 +14,7 @@ use super::keys::{self, PERSISTED};
 use super::ledger::{self, Ledger};
 use super::{Batch, Engine, EngineKind, Op, Range, View, Visit};
 use crate::StorageError;
+use fjall::compaction::Leveled;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,12 +22,16 @@ use std::sync::Arc;
 /// Blocks kept in memory, bytes.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Writes kept in memory before a table file is made of them, bytes.
-const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
+const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+/// Size of a table file, bytes. The first sorted level takes four of them: as much as the memtables
+/// whose flushes are merged into it, and not all of a node, again and again.
+const TABLE_BYTES: u64 = 16 * 1024 * 1024;
 /// Journals kept before memtables are flushed, bytes; the least that fjall takes.
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 /// Table files kept open.
 const OPEN_FILES: usize = 128;
-/// Threads for flushes and compactions.
+/// Threads for flushes and compactions. With one, fjall can stand still for ever: the thread waits to
+/// send itself a message through a channel that writers have filled.
 const WORKERS: usize = 2;
 const KEYSPACE: &str = "data";
 
@@ -72,6 +77,7 @@ fn open_library(dir: &Path) -> fjall::Result<(Database, Keyspace)> {
     let data = db.keyspace(KEYSPACE, || {
         KeyspaceCreateOptions::default()
             .max_memtable_size(MEMTABLE_BYTES)
+            .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES)))
             .manual_journal_persist(true)
     })?;
     Ok((db, data))
