@@ -142,7 +142,7 @@ impl HostedPartition {
     }
 
     /// Waits until a strong read may look at the engine.
-    pub async fn strong(&self) -> Result<(), Refused> {
+    async fn strong(&self) -> Result<(), Refused> {
         self.barrier.pass().await?;
         let freeze = self.replica.marks().freeze;
         freeze.map_or(Ok(()), |freeze| Err(Refused::Held(freeze)))

@@ -24,8 +24,7 @@ use meridian_archive::{ArchiveError, ArchivedItem, ArchivedPartition};
 use meridian_base::{Cause, Change, Incarnation, Origin, PartitionId, Position, VersionVector};
 use meridian_control::region::{Command, RestoreSource, Restored};
 use meridian_model::KeyRange;
-use meridian_partition::Reader;
-use meridian_partition::layout;
+use meridian_partition::{Reader, layout};
 use meridian_raft::rt;
 use meridian_storage::Control;
 use std::convert::Infallible;
@@ -155,7 +154,8 @@ impl Restorer {
 
     /// The key of the last item that is there; none when there is none.
     async fn last_key(&self) -> Result<Option<Vec<u8>>, Interrupted> {
-        self.hosted.strong().await?;
+        // Not held up by a freeze, as merging is not.
+        self.hosted.barrier.pass().await?;
         let spec = &self.hosted.spec;
         let mut last = None;
         let items = layout::items(spec.table, &spec.range).reversed();
@@ -216,10 +216,10 @@ impl Restorer {
         done: Option<&[u8]>,
         to: &mpsc::Sender<Vec<ArchivedItem>>,
     ) {
-        if let Some(done) = done {
-            let left = items.split_off(items.partition_point(|item| item.key.as_slice() <= done));
-            let there = std::mem::replace(&mut items, left);
-            self.count(there.len(), there.iter().map(ArchivedItem::bytes).sum());
+        let there =
+            done.map_or(0, |done| items.partition_point(|item| item.key.as_slice() <= done));
+        for item in items.drain(..there) {
+            self.count(usize::from(self.hosted.spec.range.contains(&item.key)), item.bytes());
         }
         for batch in batches(items) {
             // Who writes them has failed: that error is the one that counts.
