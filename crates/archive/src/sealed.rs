@@ -5,7 +5,6 @@
 //! - An object opens only with its data key, under the name under which it was sealed, and whole.
 //! - Damage by chance (`Damaged`, by the checksum, which needs no key) is told from bytes that were
 //!   moved or made by somebody else (`Misplaced`, by the tag).
-//! - Nothing is allocated by a length that was not checked.
 //!
 //! Tested by `sealed/tests.rs` and the samples.
 
@@ -16,6 +15,7 @@ use crate::body::{checked, damaged, put_checksum};
 use crate::error::ArchiveError;
 use crate::keys::{DataKey, NONCE_BYTES, array};
 use meridian_base::codec::Reader;
+use meridian_base::packed::{pack, unpack};
 
 /// Largest plain content of an object: 64 MiB.
 pub const PLAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -34,9 +34,7 @@ const HEADER_BYTES: usize = NUMBER_AT + 4 + NONCE_BYTES;
 /// When `plain` is longer than [`PLAIN_BYTES_MAX`]: who cuts segments and chunks keeps below it.
 pub fn seal(key: &DataKey, name: &str, nonce: [u8; NONCE_BYTES], plain: &[u8]) -> Vec<u8> {
     assert!(plain.len() <= PLAIN_BYTES_MAX, "{name} has {} plain bytes", plain.len());
-    let plain_bytes = u32::try_from(plain.len()).expect("64 MiB is a number of 32 bits");
-    let mut packed = plain_bytes.to_be_bytes().to_vec();
-    packed.extend_from_slice(&lz4_flex::block::compress(plain));
+    let packed = pack(plain);
     let mut out = Vec::with_capacity(HEADER_BYTES + packed.len() + 32);
     out.extend_from_slice(&MAGIC);
     out.push(FORMAT);
@@ -63,7 +61,7 @@ pub fn open<'k>(
     let packed = key
         .decrypt(parts.nonce, parts.sealed, &bound(parts.header, name))
         .ok_or_else(|| ArchiveError::Misplaced { object: name.to_owned() })?;
-    unpack(&packed).map_err(|what| damaged(name, HEADER_BYTES, what))
+    unpack(&packed, PLAIN_BYTES_MAX).map_err(|what| damaged(name, HEADER_BYTES, what))
 }
 
 /// The number of the data key that opens a sealed object. Error: `Damaged`.
@@ -95,15 +93,4 @@ impl<'a> Parts<'a> {
 /// What the tag covers besides the content.
 fn bound(header: &[u8], name: &str) -> Vec<u8> {
     [header, name.as_bytes()].concat()
-}
-
-/// Undoes the compression of authentic bytes.
-fn unpack(packed: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let (length, block) = packed.split_first_chunk::<4>().ok_or("its content ends early")?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-    if length > PLAIN_BYTES_MAX {
-        return Err("its content is longer than any object's");
-    }
-    let plain = lz4_flex::block::decompress(block, length).map_err(|_| "its content is garbled")?;
-    if plain.len() == length { Ok(plain) } else { Err("its content has another length") }
 }

@@ -14,6 +14,7 @@ pub mod hlc;
 pub mod ids;
 pub mod limits;
 pub mod merge;
+pub mod packed;
 
 pub use change::{Cause, Change, Origin, Position, Received};
 pub use clock::Clock;

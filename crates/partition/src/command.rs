@@ -178,6 +178,8 @@ pub struct ItemMutation {
     pub old: Option<Image>,
     /// The size of the item before, bytes; `None` when there was none.
     pub old_bytes: Option<u64>,
+    /// Whether a tombstone may stand for the item, which is to be removed with the item's return.
+    pub buried: bool,
     /// The version of the write.
     pub version: Version,
     /// The base of the state to store: the merged one of a replicated change.

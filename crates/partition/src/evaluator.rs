@@ -21,6 +21,7 @@ mod expiry;
 mod notes;
 mod overlay;
 mod replicated;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod transact;
@@ -33,13 +34,14 @@ use crate::PartitionError;
 use crate::command::{Batch, Command, ItemMutation, Mutation};
 use crate::header::{Freeze, Header, Marks};
 use crate::layout::{self, PartitionSpec};
-use crate::record::{ItemState, Tombstone, decode_item_record};
+use crate::record::ItemState;
 use meridian_base::{Hlc, Incarnation, Position, Sequence, TableId, Version};
 use meridian_model::{GlobalIndex, SecondaryIndex};
 use meridian_storage::{Control, Engine};
 use overlay::Overlay;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use stored::Ceiling;
 use transact::Transactions;
 
 /// What evaluating a request gave.
@@ -125,6 +127,7 @@ pub struct Evaluator {
     sealed: Position,
     parked: BTreeSet<(Version, Vec<u8>)>,
     overlay: Overlay,
+    ceiling: Ceiling,
     transactions: Transactions,
     open: Vec<Mutation>,
     open_bytes: usize,
@@ -165,6 +168,7 @@ impl Evaluator {
             sealed: Position(0),
             parked: BTreeSet::new(),
             overlay: Overlay::default(),
+            ceiling: Ceiling::default(),
             transactions: Transactions::default(),
             open: Vec::new(),
             open_bytes: 0,
@@ -229,6 +233,7 @@ impl Evaluator {
         self.sealed = header.position;
         self.parked = self.load_parked()?;
         self.overlay = Overlay::default();
+        self.ceiling = Ceiling::default();
         self.transactions = self.load_transactions()?;
         self.open.clear();
         self.open_bytes = 0;
@@ -345,30 +350,6 @@ impl Evaluator {
         }
     }
 
-    /// The state of a key as decided so far, and the decision that made it, if it is not applied.
-    pub(crate) fn current(
-        &self,
-        key: &[u8],
-    ) -> Result<(Option<ItemState>, Option<Sequence>), PartitionError> {
-        if let Some((sequence, state)) = self.overlay.get(key) {
-            return Ok((Some(state.clone()), Some(sequence)));
-        }
-        if let Some(bytes) = self.engine.get(&layout::item_key(self.spec.table, key))? {
-            let state = decode_item_record(&bytes).map_err(PartitionError::corrupt("item"))?;
-            return Ok((Some(state), None));
-        }
-        // A table of one region keeps no tombstones, and an insert need not look for one.
-        Ok((if self.marks.is_global() { self.grave(key)? } else { None }, None))
-    }
-
-    /// The tombstone of a key in the engine.
-    fn grave(&self, key: &[u8]) -> Result<Option<ItemState>, PartitionError> {
-        let bytes = self.engine.get(&layout::tombstone_key(self.spec.table, key))?;
-        let stone = bytes.map(|bytes| Tombstone::decode(&bytes)).transpose();
-        let stone = stone.map_err(PartitionError::corrupt("tombstone"))?;
-        Ok(stone.map(Tombstone::into_state))
-    }
-
     /// Adds an item mutation to the open drain and to the overlay.
     pub(crate) fn decide(&mut self, item: ItemMutation) -> Sequence {
         self.position = self.position.next();
@@ -387,6 +368,7 @@ impl Evaluator {
             image: item.image.clone(),
             bytes: item.bytes,
         };
+        self.ceiling.raise(&item.key);
         self.overlay.put(item.key.clone(), self.sequence, state);
         let images =
             item.image.as_ref().map_or(0, Vec::len) + item.old.as_ref().map_or(0, Vec::len);

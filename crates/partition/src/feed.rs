@@ -21,7 +21,7 @@ use crate::PartitionError;
 use crate::command::{ItemMutation, Note};
 use crate::evaluator::{Evaluated, Evaluator};
 use crate::index::{retained, stored};
-use crate::record::{ChangeRecord, Image, item_of};
+use crate::record::{ChangeRecord, Image, ItemState, item_of};
 use meridian_base::change::{put_image, read_image};
 use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var, put_version};
 use meridian_base::{Cause, PartitionId, Position, Version, VersionVector};
@@ -174,7 +174,8 @@ impl Evaluator {
                 continue;
             }
             let (state, _) = self.current(&entry.key)?;
-            let had = state.filter(|state| state.image.is_some());
+            let buried = state.as_ref().is_some_and(ItemState::is_grave);
+            let had = state.filter(|state| !state.is_grave());
             if had.is_none() && entry.image.is_none() {
                 continue;
             }
@@ -183,6 +184,7 @@ impl Evaluator {
                 image: entry.image,
                 bytes: entry.bytes,
                 old: None,
+                buried,
                 old_bytes: had.map(|state| state.bytes),
                 version: entry.version,
                 base: VersionVector::default(),

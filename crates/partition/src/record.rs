@@ -82,6 +82,11 @@ impl ItemState {
         Side { version: self.version, base: &self.base, image: self.image.as_deref() }
     }
 
+    /// Whether it is a tombstone.
+    pub fn is_grave(&self) -> bool {
+        self.image.is_none()
+    }
+
     /// The base of a write over this state: all that it had seen, and it.
     pub fn seen(&self) -> VersionVector {
         let mut seen = self.base.clone();

@@ -61,10 +61,10 @@ fn what_is_wrong_is_named_with_its_place() {
 fn authentic_nonsense_is_refused() {
     let long = u32::try_from(PLAIN_BYTES_MAX + 1).unwrap().to_be_bytes();
     let garbled = [&9u32.to_be_bytes()[..], &[0xff; 9]].concat();
-    let other_length = [&9u32.to_be_bytes()[..], &lz4_flex::block::compress(b"short")].concat();
+    let other_length = [&9u32.to_be_bytes()[..], &pack(b"short")[4..]].concat();
     for (packed, what) in [
         (&[1, 2, 3][..], "its content ends early"),
-        (&long, "its content is longer than any object's"),
+        (&long, "its content is longer than allowed"),
         (&garbled, "its content is garbled"),
         (&other_length, "its content has another length"),
     ] {

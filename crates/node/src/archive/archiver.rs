@@ -13,8 +13,8 @@
 use super::CHECK_EVERY;
 use super::base::BaseView;
 use super::log::{Interrupted, LogWriter};
-use super::objects::{Bases, Objects, as_put};
-use super::readback::{mend, note_damaged};
+use super::objects::{Bases, ObjectError, Objects, as_put};
+use super::readback::{mend, note_damaged, read_base};
 use crate::hosting::HostedPartition;
 use crate::node::Node;
 use crate::pause::Pause;
@@ -93,8 +93,9 @@ struct Progress {
     checkpoint: Position,
     /// When the next one is due.
     check_at: rt::Instant,
-    /// When it is to be seen whether the last base is still there.
+    /// When the last base is to be read back; none when it was.
     check_base_at: Option<rt::Instant>,
+    base_read: Option<rt::JoinHandle<Result<Option<ArchiveError>, ObjectError>>>,
 }
 
 impl Archiver {
@@ -151,12 +152,12 @@ impl Archiver {
     /// Where to go on: after what the store holds, or with a new base.
     async fn resume(&self, cursor: Position) -> Result<Progress, Interrupted> {
         let (stored, based) = match self.read_again(cursor).await? {
-            Some(stored) => (stored, None),
+            Some(stored) => (stored, Position(0)),
             None => {
                 let view = BaseView::open(&self.hosted).await?;
                 let base = view.store(&self.hosted, &self.objects).await?;
                 let stored = Reached { base, archived: base.position, unchecked: Vec::new() };
-                (stored, Some(base.position))
+                (stored, base.position)
             }
         };
         let Reached { base, archived, unchecked } = stored;
@@ -164,7 +165,7 @@ impl Archiver {
         Ok(Progress {
             archived,
             saved: cursor,
-            based: based.unwrap_or_default(),
+            based,
             unchecked,
             base,
             log_bytes: 0,
@@ -172,7 +173,8 @@ impl Archiver {
             expire_at: now + EXPIRE_EVERY,
             checkpoint: archived,
             check_at: now + self.check_every(),
-            check_base_at: based.map(|_| now + self.check_every()),
+            check_base_at: Some(now + self.check_every()),
+            base_read: None,
         })
     }
 
@@ -248,15 +250,22 @@ impl Archiver {
         Ok(())
     }
 
-    /// True when the last base is still there; otherwise another one is taken.
+    /// Reads the last base back, beside everything else. True when it is as it was put; when it is not,
+    /// another one is taken.
     async fn has_base(&self, progress: &mut Progress) -> Result<bool, Interrupted> {
-        let partition = self.hosted.spec.partition;
-        let Bases { names, ends, damaged } = self.objects.bases(partition).await?;
-        let found = reach(partition, &names, &ends).map(|(base, _)| base.position);
-        if found >= Some(progress.base.position) {
-            return Ok(true);
+        if progress.next_base.is_some() {
+            return Ok(false);
         }
-        note_damaged(&damaged.unwrap_or(ArchiveError::NoBase { partition }));
+        let (objects, base) = (Arc::clone(&self.objects), progress.base);
+        let read = async move { read_base(&objects, base).await };
+        let under_way = progress.base_read.get_or_insert_with(|| rt::spawn(read));
+        if !under_way.is_finished() {
+            return Ok(false);
+        }
+        let read = under_way.await;
+        progress.base_read = None;
+        let Some(wrong) = read.map_err(|_| Refused::Retry)?? else { return Ok(true) };
+        note_damaged(&wrong);
         progress.log_bytes = u64::MAX;
         Ok(false)
     }
@@ -302,6 +311,7 @@ impl Archiver {
         if let Some(under_way) = progress.next_base.take_if(|task| task.is_finished()) {
             progress.base = under_way.await.map_err(|_| Refused::Retry)??;
             progress.log_bytes = 0;
+            progress.base_read = None;
             progress.check_base_at = Some(rt::now() + self.check_every());
         }
         let outweighs = progress.log_bytes > progress.base.bytes.max(LOG_BYTES_MIN);

@@ -1,18 +1,25 @@
-//! Reads back what was archived of a partition's change log, before the change log lets it go, and
-//! puts anew what the store has lost or damaged.
+//! Reads back what was archived of a partition, before its change log lets go of what that is to hold,
+//! and puts anew what the store has lost or damaged of its segments.
 //!
 //! # Invariants
 //!
 //! - A segment counts only when it was read, opened and decoded, and holds what the change log holds,
 //!   as far as that goes back.
+//! - A base counts only when all of it was read, opened and decoded.
 //! - A damaged segment is deleted only when others hold all of it; until then its name stands in for it.
 //!
 //! Tested by `cluster_tests/store_faults.rs`.
 
 use super::log::{Interrupted, LogWriter};
-use super::objects::as_put;
-use meridian_archive::{ArchiveError, LogSegment, ObjectName};
+use super::objects::{ObjectError, Objects, as_put};
+use super::reading::chunk;
+use meridian_archive::{ArchiveError, ArchivedItem, BaseEnd, LogSegment, ObjectName};
 use meridian_base::Position;
+use meridian_raft::rt;
+use std::time::Duration;
+
+/// Between two chunks of a base that are read back: nobody waits for it.
+const BETWEEN_CHUNKS: Duration = Duration::from_millis(50);
 
 /// Logs and counts that an object is not as it was put.
 pub fn note_damaged(why: &ArchiveError) {
@@ -67,6 +74,35 @@ pub async fn mend(
         names.retain(|kept| *kept != name);
     }
     Ok(is_whole)
+}
+
+/// Why a base is not as it was put; none when it is. All of it is read, a chunk at a time.
+pub async fn read_base(
+    objects: &Objects,
+    base: BaseEnd,
+) -> Result<Option<ArchiveError>, ObjectError> {
+    let (partition, position) = (base.partition, base.position);
+    let end = ObjectName::BaseEnd { partition, position };
+    let object = objects.name_of(&end);
+    let decode = |plain: Vec<u8>| Ok(BaseEnd::decode(&object, &plain)?);
+    let mut found = match as_put(objects.must(&end).await.and_then(decode))? {
+        Ok(found) => found,
+        Err(error) => return Ok(Some(error)),
+    };
+    (found.items, found.bytes) = (0, 0);
+    for number in 0..found.chunks {
+        rt::sleep(BETWEEN_CHUNKS).await;
+        let name = ObjectName::BaseChunk { partition, position, chunk: number };
+        match as_put(chunk(objects, name).await)? {
+            Ok((_, chunk)) => {
+                found.items += chunk.items.len() as u64;
+                found.bytes += chunk.items.iter().map(ArchivedItem::bytes).sum::<u64>();
+            }
+            Err(error) => return Ok(Some(error)),
+        }
+    }
+    let what = "its chunks do not hold what it says".to_owned();
+    Ok((found != base).then_some(ArchiveError::Damaged { object, offset: 0, what }))
 }
 
 /// Why a segment is not as it was put; none when it is.

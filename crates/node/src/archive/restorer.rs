@@ -43,11 +43,11 @@ const HOPELESS_PAUSE: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_millis(20);
 /// Between two tellings of how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(2);
-/// Items, and bytes of items, that one request writes.
-const BATCH_ITEMS: usize = 512;
-const BATCH_BYTES: u64 = 256 * 1024;
+/// Items, and bytes of items, that one request writes: about as much as one log entry takes.
+const BATCH_ITEMS: usize = 2048;
+const BATCH_BYTES: u64 = 1000 * 1024;
 /// Batches that wait to be written, while more is read.
-const BATCHES_AHEAD: usize = 4;
+const BATCHES_AHEAD: usize = 2;
 
 /// Why restoring stopped for now.
 #[derive(Debug, thiserror::Error)]

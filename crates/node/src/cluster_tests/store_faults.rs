@@ -238,7 +238,7 @@ async fn what_the_store_loses_or_damages_of_late_is_put_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_base_that_is_lost_is_taken_again() {
+async fn a_base_that_is_lost_or_damaged_is_taken_again() {
     let mut faults = Faults::start(EngineKind::Memory, Duration::from_secs(8)).await;
     let ends = faults.store.names("/end").await;
     for name in &ends {
@@ -246,6 +246,17 @@ async fn a_base_that_is_lost_is_taken_again() {
     }
     eventually("there are bases again", async || {
         faults.store.names("/end").await.len() == ends.len()
+    })
+    .await;
+    let mut chunks = faults.store.names("/base/").await;
+    chunks.retain(|name| !name.as_ref().ends_with("/end"));
+    for chunk in &chunks {
+        faults.store.damage(chunk).await;
+    }
+    // Otherwise the next ones would have the same names.
+    faults.write("between").await;
+    eventually("there are others beside the damaged ones", async || {
+        faults.store.names("/end").await.len() == 2 * ends.len()
     })
     .await;
     faults.write("after").await;

@@ -1,4 +1,5 @@
-//! Commands as bytes: format version, kind, content.
+//! Commands as bytes: format version, kind, content. A long one is packed by the leader, once, for the
+//! network and for the logs of all members.
 //!
 //! # Invariants
 //!
@@ -13,6 +14,7 @@ use crate::transact::codec::{put_id, read_id};
 use crate::transact::{Decision, Intent};
 use meridian_base::change::{put_image, put_origin, read_image, read_origin, read_region};
 use meridian_base::codec::{DecodeError, Reader, put_bytes, put_var, put_vector, put_version};
+use meridian_base::packed::{pack, unpack};
 use meridian_base::{
     Cause, Change, Hlc, Incarnation, PartitionId, Position, Received, RegionId, Sequence,
 };
@@ -20,6 +22,13 @@ use meridian_base::{
 const FORMAT: u8 = 1;
 const BEGIN: u8 = 0;
 const BATCH: u8 = 1;
+/// Another kind and its content, packed.
+const PACKED: u8 = 2;
+
+/// Commands from this length on are packed, bytes: below, little is won.
+const PACKED_FROM: usize = 16 * 1024;
+/// Longest command, bytes.
+const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 const ITEM: u8 = 1;
 const REBASE: u8 = 2;
@@ -41,6 +50,10 @@ const INTENT: u8 = 17;
 const DECISION: u8 = 18;
 const FORGET: u8 = 19;
 const TRANSACTED_ITEM: u8 = 20;
+
+/// What is said of an item before its cause. It was not always said that there is no tombstone.
+const HAS_ORIGIN: u8 = 1;
+const NOT_BURIED: u8 = 2;
 
 const NO_INTENT: u8 = 0;
 const INTENT_WITHOUT_TIME: u8 = 1;
@@ -66,15 +79,24 @@ impl Command {
                 batch.mutations.iter().for_each(|m| m.encode(&mut out));
             }
         }
-        out
+        if out.len() >= PACKED_FROM { packed(out) } else { out }
     }
 
     /// Reads the bytes of a log entry.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
-        if reader.u8()? != FORMAT {
-            return Err(DecodeError::Unknown("command format"));
+        match bytes {
+            [FORMAT, PACKED, packed @ ..] => {
+                let plain = unpack(packed, BYTES_MAX).map_err(DecodeError::Unknown)?;
+                Self::decode_plain(&plain)
+            }
+            [FORMAT, plain @ ..] => Self::decode_plain(plain),
+            [_, ..] => Err(DecodeError::Unknown("command format")),
+            [] => Err(DecodeError::Short),
         }
+    }
+
+    fn decode_plain(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
         let command = match reader.u8()? {
             BEGIN => Command::Begin {
                 incarnation: Incarnation(reader.var()?),
@@ -92,6 +114,15 @@ impl Command {
         reader.end()?;
         Ok(command)
     }
+}
+
+/// The packed form of an encoded command, where that is shorter.
+fn packed(plain: Vec<u8>) -> Vec<u8> {
+    let Some(content) = plain.get(1..).filter(|content| content.len() <= BYTES_MAX) else {
+        return plain;
+    };
+    let packed = [&[FORMAT, PACKED][..], &pack(content)].concat();
+    if packed.len() < plain.len() { packed } else { plain }
 }
 
 impl Mutation {
@@ -299,10 +330,11 @@ impl ItemMutation {
         put_var(out, self.old_bytes.map_or(0, |bytes| bytes.saturating_add(1)));
         put_version(out, self.version);
         put_vector(out, &self.base);
+        let said = if self.buried { 0 } else { NOT_BURIED };
         match self.origin {
-            None => out.push(0),
+            None => out.push(said),
             Some(origin) => {
-                out.push(1);
+                out.push(said | HAS_ORIGIN);
                 put_origin(out, origin);
             }
         }
@@ -310,16 +342,31 @@ impl ItemMutation {
     }
 
     fn decode(reader: &mut Reader<'_>, transacted_ms: Option<u64>) -> Result<Self, DecodeError> {
+        let key = reader.bytes()?.to_vec();
+        let image = read_image(reader)?;
+        let bytes = reader.var()?;
+        let old = read_image(reader)?;
+        let old_bytes = reader.var()?.checked_sub(1);
+        let (version, base) = (reader.version()?, reader.vector()?);
+        let said = reader.u8()?;
+        if said & !(HAS_ORIGIN | NOT_BURIED) != 0 {
+            return Err(DecodeError::Unknown("flag"));
+        }
+        let has_origin = said & HAS_ORIGIN != 0;
+        let origin = has_origin.then(|| read_origin(reader)).transpose()?;
+        let cause = Cause::from_u8(reader.u8()?)?;
+        let buried = said & NOT_BURIED == 0;
         Ok(ItemMutation {
-            key: reader.bytes()?.to_vec(),
-            image: read_image(reader)?,
-            bytes: reader.var()?,
-            old: read_image(reader)?,
-            old_bytes: reader.var()?.checked_sub(1),
-            version: reader.version()?,
-            base: reader.vector()?,
-            origin: if read_flag(reader)? { Some(read_origin(reader)?) } else { None },
-            cause: Cause::from_u8(reader.u8()?)?,
+            key,
+            image,
+            bytes,
+            old,
+            old_bytes,
+            buried,
+            version,
+            base,
+            origin,
+            cause,
             transacted_ms,
         })
     }

@@ -48,6 +48,7 @@ pub(crate) fn every_mutation(n: u64) -> Vec<Mutation> {
             bytes: n,
             old: Some(vec![8]),
             old_bytes: n.is_multiple_of(2).then_some(n),
+            buried: n.is_multiple_of(2),
             version: version(n),
             base: base.clone(),
             origin: (n % 2 == 1).then_some(origin),
@@ -145,6 +146,28 @@ proptest! {
         let _ = Command::decode(&damaged);
         let _ = Command::decode(&damaged[..at]);
     }
+}
+
+#[test]
+fn a_long_command_is_packed_where_that_shortens_it() {
+    let long = |image: Vec<u8>| {
+        let mut item = every_mutation(4);
+        item.truncate(1);
+        let Some(Mutation::Item(item)) = item.first_mut() else { panic!("the first is an item") };
+        item.image = Some(image);
+        let command = batch(4, vec![Mutation::Item(item.clone())]);
+        let bytes = command.encode();
+        assert_eq!(Command::decode(&bytes), Ok(command));
+        bytes.len()
+    };
+    assert!(long(vec![7; 100_000]) < 1_000);
+    assert!(long(vec![7; 10_000]) > 10_000);
+    let mut state = 1u64;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_be_bytes()[0]
+    });
+    assert!(long(noise.take(100_000).collect()) < 100_100);
 }
 
 #[test]

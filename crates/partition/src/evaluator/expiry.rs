@@ -161,6 +161,7 @@ impl Evaluator {
                     old_bytes: Some(state.bytes),
                     base: state.seen(),
                     old: state.image.filter(|_| self.keeps_old()),
+                    buried: false,
                     version,
                     origin: None,
                     cause: Cause::Ttl,

@@ -17,6 +17,11 @@ impl Overlay {
         self.states.get(key).map(|(sequence, state)| (*sequence, state))
     }
 
+    /// The last key of them.
+    pub(super) fn last_key(&self) -> Option<&[u8]> {
+        self.states.last_key_value().map(|(key, _)| key.as_slice())
+    }
+
     /// Adds a state. Sequences never go back.
     pub(super) fn put(&mut self, key: Vec<u8>, sequence: Sequence, state: ItemState) {
         self.order.push_back((sequence, key.clone()));

@@ -143,6 +143,7 @@ impl Evaluator {
         late: bool,
         now_ms: u64,
     ) -> Result<Evaluated<Replicated>, PartitionError> {
+        self.find_ceiling()?;
         let (stored, after) = self.current_or_grave(&change.key)?;
         let side = stored.as_ref().map(ItemState::side);
         let verdict = merge(side, change.side());
@@ -189,18 +190,6 @@ impl Evaluator {
         })
     }
 
-    /// Like `current`, with the tombstone whether or not the table is known to be global here.
-    pub(super) fn current_or_grave(
-        &self,
-        key: &[u8],
-    ) -> Result<(Option<ItemState>, Option<Sequence>), PartitionError> {
-        let (state, after) = self.current(key)?;
-        if state.is_some() || self.marks.is_global() {
-            return Ok((state, after));
-        }
-        Ok((self.grave(key)?, after))
-    }
-
     fn replicated_mutation(
         &self,
         change: Change,
@@ -208,13 +197,15 @@ impl Evaluator {
         stored: Option<ItemState>,
         base: meridian_base::VersionVector,
     ) -> ItemMutation {
-        let old = stored.filter(|state| state.image.is_some());
+        let buried = stored.as_ref().is_some_and(ItemState::is_grave);
+        let old = stored.filter(|state| !state.is_grave());
         ItemMutation {
             key: change.key,
             image: change.image,
             bytes: item_bytes,
             old_bytes: old.as_ref().map(|state| state.bytes),
             old: old.and_then(|state| state.image).filter(|_| self.keeps_old()),
+            buried,
             version: change.version,
             base,
             origin: Some(change.origin),

@@ -408,6 +408,7 @@ impl Evaluator {
             bytes,
             old_bytes: had.map(|state| state.bytes),
             old: old.filter(|_| self.keeps_old()),
+            buried: state.as_ref().is_some_and(ItemState::is_grave),
             version,
             base: state.as_ref().map(ItemState::seen).unwrap_or_default(),
             origin: None,

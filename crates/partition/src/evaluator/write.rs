@@ -232,7 +232,8 @@ impl Evaluator {
         self.move_expiry(&key, expiry);
         let version = self.stamp(state.as_ref(), now_ms);
         let base = state.as_ref().map(ItemState::seen).unwrap_or_default();
-        let had = state.filter(|state| state.image.is_some());
+        let buried = state.as_ref().is_some_and(ItemState::is_grave);
+        let had = state.filter(|state| !state.is_grave());
         let (image, bytes) = after.map_or((None, 0), |(image, bytes)| (Some(image), bytes as u64));
         let sequence = self.decide(ItemMutation {
             key,
@@ -240,6 +241,7 @@ impl Evaluator {
             bytes,
             old_bytes: had.as_ref().map(|state| state.bytes),
             old: had.and_then(|state| state.image).filter(|_| self.keeps_old()),
+            buried,
             version,
             base,
             origin: None,

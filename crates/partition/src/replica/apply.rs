@@ -235,7 +235,7 @@ impl Staged {
         match &item.image {
             Some(image) => {
                 self.batch.put(at, encode_item_record(item.version, &item.base, item.bytes, image));
-                if remembers {
+                if remembers && item.buried {
                     self.batch.delete(grave);
                 }
             }

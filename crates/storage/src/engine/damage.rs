@@ -68,7 +68,7 @@ impl Sample {
         Sample::read(kind, dir.path(), states)
     }
 
-    /// As [`Sample::closed`], with fjall's memtables written to table files.
+    /// As [`Sample::closed`], with fjall's memtables written to files of keys and files of values.
     fn flushed() -> Self {
         let Sample { kind, states, .. } = Sample::closed(EngineKind::Fjall);
         let dir = Sample::closed(EngineKind::Fjall).restore();
@@ -77,7 +77,9 @@ impl Sample {
         data.rotate_memtable_and_wait().unwrap();
         assert_eq!(data.table_count(), 1);
         drop((db, data));
-        Sample::read(kind, dir.path(), states)
+        let sample = Sample::read(kind, dir.path(), states);
+        assert!(sample.files.iter().any(|file| file.name.ends_with("blobs/0")));
+        sample
     }
 
     fn read(kind: EngineKind, dir: &Path, states: BTreeSet<Rows>) -> Self {

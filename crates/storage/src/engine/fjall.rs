@@ -15,7 +15,10 @@ use super::ledger::{self, Ledger};
 use super::{Batch, Engine, EngineKind, Op, Range, View, Visit};
 use crate::StorageError;
 use fjall::compaction::Leveled;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode,
+    Readable, Snapshot,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,13 +29,18 @@ const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
 /// Size of a table file, bytes. The first sorted level takes four of them: as much as the memtables
 /// whose flushes are merged into it, and not all of a node, again and again.
 const TABLE_BYTES: u64 = 16 * 1024 * 1024;
+/// Values from this length on stand in files of their own, and merging tables moves only where they are.
+const APART_BYTES_MIN: u32 = 512;
+/// Size of a file of values, bytes: what is stale in it is dropped when it is written anew.
+const VALUES_BYTES: u64 = 16 * 1024 * 1024;
 /// Journals kept before memtables are flushed, bytes; the least that fjall takes.
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 /// Table files kept open.
 const OPEN_FILES: usize = 128;
-/// Threads for flushes and compactions. With one, fjall can stand still for ever: the thread waits to
-/// send itself a message through a channel that writers have filled.
-const WORKERS: usize = 2;
+/// Threads for flushes and compactions. The first only flushes, and while all others compact it passes
+/// the next compaction on to itself without end; with two threads that takes a core. With one, fjall can
+/// stand still for ever: it waits to send itself a message through a channel that writers have filled.
+const WORKERS: usize = 3;
 const KEYSPACE: &str = "data";
 
 /// Ordered bytes in fjall.
@@ -77,10 +85,20 @@ fn open_library(dir: &Path) -> fjall::Result<(Database, Keyspace)> {
     let data = db.keyspace(KEYSPACE, || {
         KeyspaceCreateOptions::default()
             .max_memtable_size(MEMTABLE_BYTES)
+            .with_kv_separation(Some(apart()))
             .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES)))
             .manual_journal_persist(true)
     })?;
     Ok((db, data))
+}
+
+/// How long values are kept. They are not compressed: fjall's checksum of a value does not cover the
+/// length that it would be unpacked to.
+fn apart() -> KvSeparationOptions {
+    KvSeparationOptions::default()
+        .separation_threshold(APART_BYTES_MIN)
+        .file_target_size(VALUES_BYTES)
+        .compression(CompressionType::None)
 }
 
 fn error(dir: &Path, e: fjall::Error) -> StorageError {
