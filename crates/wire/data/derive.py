@@ -108,7 +108,7 @@ def lines_of(shapes, name):
     kind = shape["type"]
     if name == "AttributeValue":
         return [f"value {name}"]
-    if name in ("TableArn", "TableName"):
+    if name == "TableArn":
         return [f"table {name}"]
     if name in UNCHECKED:
         return [f"string {name} - - -"]

@@ -20,6 +20,7 @@ const FAILURES_MAX: usize = 10;
 const NAME_PATTERN: &str = "[a-zA-Z0-9_.-]+";
 const NAME_CHARACTERS_MIN: usize = 3;
 const NAME_CHARACTERS_MAX: usize = 255;
+const ATTRIBUTE_CHARACTERS_MAX: usize = 65_535;
 
 /// Checks a request; the error counts every failure.
 pub fn check(fields: &Fields) -> Result<(), ApiError> {
@@ -178,6 +179,16 @@ impl Failures {
                 self.map(node, entries, (*key, *value), path);
             }
             (Shape::Structure(_), Node::Fields(fields)) => self.fields(fields, path),
+            (Shape::Item, Node::Item(item)) => {
+                let is_long = |name: &String| name.chars().count() > ATTRIBUTE_CHARACTERS_MAX;
+                if item.value.keys().any(is_long) {
+                    let text = format!(
+                        "Map keys must satisfy constraint: [Member must have length less than or \
+                         equal to {ATTRIBUTE_CHARACTERS_MAX}]"
+                    );
+                    self.add(Some(&node.echo()), path, &text);
+                }
+            }
             _ => {}
         }
     }

@@ -19,7 +19,7 @@ use crate::value::{ValueFault, Wording, write_item, write_value};
 /// An attribute value or item with the first fault that was found in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checked<T> {
-    value: T,
+    pub(super) value: T,
     fault: Option<ValueFault>,
     attribute: Option<String>,
 }

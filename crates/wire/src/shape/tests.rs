@@ -159,3 +159,15 @@ fn nulls_and_unknown_members_are_absent() {
     assert_eq!(fields.take_text("TableName").as_deref(), Some("abc"));
     assert_eq!(fields.present().collect::<Vec<_>>(), ["Key"]);
 }
+
+#[test]
+fn an_attribute_name_has_an_end() {
+    let put = |characters: usize| {
+        let name = "a".repeat(characters);
+        format!(r#"{{"TableName":"abc","Item":{{"p":{{"S":"x"}},"{name}":{{"N":"1"}}}}}}"#)
+    };
+    let told = refusal(Operation::PutItem, &put(65_536));
+    let end = "[Member must have length less than or equal to 65535]";
+    assert!(told.contains("Map keys must satisfy constraint: ") && told.ends_with(end), "{told}");
+    assert!(read_request(Operation::PutItem, put(65_535).as_bytes()).is_ok());
+}
