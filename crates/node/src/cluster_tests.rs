@@ -10,6 +10,7 @@ mod full_disk;
 mod indexes;
 mod jobs;
 mod meters;
+mod old_log;
 mod reads;
 mod region;
 mod store_faults;

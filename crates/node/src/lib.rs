@@ -29,6 +29,7 @@ mod lost_log;
 mod meters;
 pub mod network;
 pub mod node;
+mod old_log;
 pub mod options;
 pub mod partition_machine;
 mod partitions;

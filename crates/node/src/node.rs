@@ -18,7 +18,9 @@ use crate::rebuild::{self, Rebuilds};
 use crate::regions::Regions;
 use crate::room::{self, Room};
 use crate::stores::{self, Stores};
-use crate::{archive, catalog, founding, handler, jobs, lost_log, partitions, planner, registrar};
+use crate::{
+    archive, catalog, founding, handler, jobs, lost_log, old_log, partitions, planner, registrar,
+};
 use meridian_base::{GroupId, LogIndex, NodeId, PartitionId, RegionId};
 use meridian_control::global::GlobalState;
 use meridian_control::region::{Catalog, RegionState};
@@ -252,6 +254,7 @@ impl Node {
         rt::spawn(archive::clean(Arc::clone(self)));
         rt::spawn(jobs::run(Arc::clone(self)));
         rt::spawn(room::watch(Arc::clone(self)));
+        rt::spawn(old_log::watch(Arc::clone(self)));
         crate::regions::watch::start(self);
         Ok(())
     }

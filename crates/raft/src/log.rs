@@ -50,8 +50,23 @@ pub struct LogOptions {
 pub struct NodeLog {
     queue: mpsc::Sender<Job>,
     reader: LogReader,
-    pinned: Arc<Mutex<Vec<Pin>>>,
+    held: Arc<Mutex<Held>>,
     groups: Arc<Mutex<Groups>>,
+}
+
+/// What the log keeps on disk.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    /// Bytes of all segments.
+    pub bytes: u64,
+    /// The groups whose entries keep the oldest segment: they should be released.
+    pub pins: Vec<Pin>,
+}
+
+impl Held {
+    fn of(log: &SegmentedLog) -> Self {
+        Held { bytes: log.disk_bytes(), pins: log.pinned() }
+    }
 }
 
 /// What the log knows of groups.
@@ -71,8 +86,8 @@ impl NodeLog {
     ) -> NodeLog {
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
         let reader = log.reader();
-        let pinned = Arc::new(Mutex::new(log.pinned()));
-        let writer = Writer { log, options, jobs: Vec::new(), pinned: Arc::clone(&pinned) };
+        let held = Arc::new(Mutex::new(Held::of(&log)));
+        let writer = Writer { log, options, jobs: Vec::new(), held: Arc::clone(&held) };
         if writer.options.simulated_sync.is_some() {
             rt::spawn(writer.run_task(jobs));
         } else {
@@ -83,7 +98,7 @@ impl NodeLog {
         }
         let known = recovered.keys().copied().collect();
         let groups = Groups { found: recovered, known };
-        NodeLog { queue, reader, pinned, groups: Arc::new(Mutex::new(groups)) }
+        NodeLog { queue, reader, held, groups: Arc::new(Mutex::new(groups)) }
     }
 
     fn groups(&self) -> MutexGuard<'_, Groups> {
@@ -126,9 +141,9 @@ impl NodeLog {
         self.groups().known.contains(&group)
     }
 
-    /// The groups whose entries keep the oldest segment: they should flush and purge.
-    pub fn pinned(&self) -> Vec<Pin> {
-        self.pinned.lock().expect("no holder panics").clone()
+    /// What is kept on disk, as of the last write.
+    pub fn held(&self) -> Held {
+        self.held.lock().expect("no holder panics").clone()
     }
 
     /// Reads a payload that was written earlier.
@@ -159,7 +174,7 @@ struct Writer {
     log: SegmentedLog,
     options: LogOptions,
     jobs: Vec<Job>,
-    pinned: Arc<Mutex<Vec<Pin>>>,
+    held: Arc<Mutex<Held>>,
 }
 
 impl Writer {
@@ -218,7 +233,7 @@ impl Writer {
         if written.trims {
             self.log.trim()?;
         }
-        *self.pinned.lock().expect("no holder panics") = self.log.pinned();
+        *self.held.lock().expect("no holder panics") = Held::of(&self.log);
         Ok(written.locations)
     }
 
