@@ -10,7 +10,9 @@
 use crate::node::Node;
 use futures_util::future::join_all;
 use meridian_base::{GroupId, LogIndex};
+use meridian_raft::log::Held;
 use meridian_raft::rt;
+use meridian_storage::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,9 @@ use std::time::Duration;
 const BYTES_KEPT: u64 = 512 * 1024 * 1024;
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often, and how long after each other, it is seen whether a segment is gone that nobody holds.
+const GONE_LOOKS: u32 = 20;
+const GONE_LOOK: Duration = Duration::from_millis(10);
 
 /// Runs until the node stops.
 pub async fn watch(node: Arc<Node>) {
@@ -46,10 +51,24 @@ pub async fn let_go(node: &Node, bytes: u64) -> u64 {
             }
         });
         join_all(released).await;
-        let before = std::mem::replace(&mut held, node.log.held());
-        if held.bytes >= before.bytes {
+        let pins = held.pins;
+        held = after(node, &pins).await;
+        if held.pins == pins {
             break;
         }
     }
     held.bytes
+}
+
+/// What is held once other groups, or the same ones elsewhere, hold the oldest segment: what is released
+/// goes with one of the writer's next rounds.
+async fn after(node: &Node, pins: &[Pin]) -> Held {
+    for _ in 0..GONE_LOOKS {
+        let held = node.log.held();
+        if held.pins != pins {
+            return held;
+        }
+        rt::sleep(GONE_LOOK).await;
+    }
+    node.log.held()
 }
