@@ -46,6 +46,10 @@ pub async fn let_go(node: &Node, bytes: u64) -> u64 {
             let id = GroupId::from_u64(pin.group);
             // One that is not open yet, or gone already, is seen to at the next look.
             let Some(group) = node.hosting.group(id) else { return };
+            // Nor is one waited for that has not come so far.
+            if group.status().applied < Some(LogIndex(pin.upto)) {
+                return;
+            }
             if let Err(why) = group.release(LogIndex(pin.upto)).await {
                 tracing::debug!(group = %id, why, "a group keeps its part of the log");
             }

@@ -318,7 +318,9 @@ impl Archiver {
         let age_ms = self.node.options.clock.now_ms().saturating_sub(progress.base.closed_ms);
         let age_ms_max = u64::from(self.recovery.days.div_ceil(BASES_IN_TIME)) * DAY_MS;
         let is_old = age_ms > age_ms_max && progress.archived > progress.base.position;
-        if (outweighs || is_old) && progress.next_base.is_none() {
+        // The last one is read back first: otherwise a busy partition would never have one that counts.
+        let is_judged = progress.check_base_at.is_none() || progress.log_bytes == u64::MAX;
+        if (outweighs || is_old) && is_judged && progress.next_base.is_none() {
             let (hosted, objects) = (Arc::clone(&self.hosted), Arc::clone(&self.objects));
             let taken =
                 async move { BaseView::open(&hosted).await?.store(&hosted, &objects).await };
